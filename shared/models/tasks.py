@@ -1,0 +1,77 @@
+"""Tasks, and the narrow cursor that says when each schedule yields next."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from shared.models.base import Base, Id, Json, Moment, Small, StampedNow
+
+
+class Task(Base):
+    __tablename__ = "task"
+    __table_args__ = (
+        CheckConstraint("priority BETWEEN 1 AND 9", name="priority"),
+        CheckConstraint("status IN ('active', 'paused', 'canceled', 'completed')", name="status"),
+        CheckConstraint("schedule_kind IN ('cron', 'rrule', 'once', 'event')", name="schedule_kind"),
+        Index("task_agent_id_id_idx", "agent_id", "id"),
+        # A key names one living task of an agent; canceled and completed ones give it free again.
+        Index(
+            "task_agent_id_dedupe_key_key",
+            "agent_id",
+            "dedupe_key",
+            unique=True,
+            postgresql_where=text("dedupe_key IS NOT NULL AND status IN ('active', 'paused')"),
+        ),
+    )
+
+    id: Mapped[Id]
+    agent_id: Mapped[UUID] = mapped_column(ForeignKey("agent.id"))
+    title: Mapped[str]
+    description: Mapped[str] = mapped_column(server_default=text("''"))
+    schedule_kind: Mapped[str]
+    schedule_expr: Mapped[str]
+    timezone: Mapped[str]
+    # Where INTERVAL and COUNT of a recurrence without DTSTART start to count.
+    anchor_at: Mapped[Moment]
+    payload: Mapped[Json]
+    status: Mapped[str] = mapped_column(server_default=text("'active'"))
+    status_note: Mapped[str | None]
+    schedule_error: Mapped[str | None]
+    priority: Mapped[Small] = mapped_column(server_default=text("5"))
+    dedupe_key: Mapped[str | None]
+    dedupe_window_seconds: Mapped[int] = mapped_column(server_default=text("0"))
+    max_retries: Mapped[int] = mapped_column(server_default=text("3"))
+    backoff_strategy: Mapped[str] = mapped_column(server_default=text("'exponential_jitter'"))
+    timeout_seconds: Mapped[int] = mapped_column(server_default=text("60"))
+    concurrency_key: Mapped[str | None]
+    overlap_policy: Mapped[str] = mapped_column(server_default=text("'skip'"))
+    misfire_policy: Mapped[str] = mapped_column(server_default=text("'latest'"))
+    misfire_window_seconds: Mapped[int] = mapped_column(server_default=text("3600"))
+    jitter_seconds: Mapped[int] = mapped_column(server_default=text("0"))
+    starts_at: Mapped[datetime | None]
+    ends_at: Mapped[datetime | None]
+    max_runs: Mapped[int | None]
+    tags: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
+    traceparent: Mapped[str | None]
+    version: Mapped[int] = mapped_column(server_default=text("1"))
+    schedule_rev: Mapped[int] = mapped_column(server_default=text("1"))
+    created_at: Mapped[StampedNow]
+    updated_at: Mapped[StampedNow]
+
+
+class ScheduleCursor(Base):
+    """`next_at` is the next nominal time not yet materialised; null says that the schedule yields no more."""
+
+    __tablename__ = "schedule_cursor"
+    __table_args__ = (
+        Index("schedule_cursor_next_at_idx", "next_at", "task_id"),
+        Index("schedule_cursor_exhausted_idx", "task_id", postgresql_where=text("next_at IS NULL")),
+        {"postgresql_with": {"fillfactor": 80}},
+    )
+
+    task_id: Mapped[UUID] = mapped_column(ForeignKey("task.id"), primary_key=True)
+    schedule_rev: Mapped[int]
+    next_at: Mapped[datetime | None]
+    runs_planned: Mapped[int] = mapped_column(server_default=text("0"))

@@ -1,0 +1,84 @@
+"""How every long-lived part runs: `run_once` does one round and says how long to pause; the loop holds no logic."""
+
+import asyncio
+import contextlib
+import signal
+from typing import Protocol
+
+import structlog
+
+from shared.database.faults import is_transient
+
+logger = structlog.get_logger(__name__)
+
+PAUSE_AFTER_FAILURE_SECONDS = 1.0
+
+
+class Round(Protocol):
+    """What one round did. `pause_seconds`: 0 when there is more to do at once."""
+
+    @property
+    def pause_seconds(self) -> float: ...
+
+
+class Part(Protocol):
+    """settings → constructor → start → run_once → stop."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def start(self) -> None: ...
+
+    async def run_once(self) -> Round: ...
+
+    async def stop(self) -> None: ...
+
+
+class Running:
+    """One part in its loop. `wake` ends its pause early."""
+
+    def __init__(self, part: Part) -> None:
+        self._part = part
+        self._is_woken = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        await self._part.start()
+        self._task = asyncio.create_task(self._loop(), name=self._part.name)
+
+    def wake(self) -> None:
+        self._is_woken.set()
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        await self._part.stop()
+
+    async def _loop(self) -> None:
+        while True:
+            pause_seconds = await self._supervised()
+            if pause_seconds > 0:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._is_woken.wait(), pause_seconds)
+            self._is_woken.clear()
+
+    async def _supervised(self) -> float:
+        try:
+            return (await self._part.run_once()).pause_seconds
+        except Exception as error:
+            if is_transient(error):
+                logger.warning("database_away", part=self._part.name, error=repr(error))
+            else:
+                logger.exception("round_failed", part=self._part.name)
+            return PAUSE_AFTER_FAILURE_SECONDS
+
+
+async def until_stopped() -> None:
+    """Return at SIGTERM or SIGINT."""
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    await stopped.wait()

@@ -1,0 +1,1 @@
+"""Redis Streams. They carry no truth: whatever they lose, the tables still know."""
