@@ -1,0 +1,1 @@
+"""Turns schedules into due work shortly ahead of time, and rings when work is due."""

@@ -1,0 +1,126 @@
+"""PURE: what becomes of each nominal time of one schedule, seen from one instant."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import msgspec
+
+from shared.timing.jitter import jitter
+from shared.timing.schedule import Schedule
+from shared.vocabulary.ids import occurrence_id
+from shared.vocabulary.limits import MISFIRE_RUNS_MAX
+from shared.vocabulary.states import MisfirePolicy, ScheduleKind, SkipReason
+
+# How late an occurrence may be materialised and still count as on time.
+MISFIRE_GRACE = timedelta(seconds=10)
+# Nominal times of one schedule in one round; the rest follow in the next.
+TIMES_PER_ROUND = 500
+
+AT_ITS_TIME = "at"
+
+RUNS_ALLOWED = {MisfirePolicy.LATEST: 1, MisfirePolicy.ALL: MISFIRE_RUNS_MAX, MisfirePolicy.SKIP: 0}
+REASON_BEYOND_ALLOWED = {
+    MisfirePolicy.LATEST: SkipReason.MISFIRE_COALESCED,
+    MisfirePolicy.ALL: SkipReason.MISFIRE_OVER_CAP,
+    MisfirePolicy.SKIP: SkipReason.MISFIRE_SKIPPED,
+}
+
+
+class Cursor(msgspec.Struct, frozen=True):
+    """A locked cursor with what its task says about the schedule, in the order of `lock_due_cursors`."""
+
+    task_id: UUID
+    schedule_rev: int
+    next_at: datetime
+    runs_planned: int
+    agent_id: UUID
+    schedule_kind: ScheduleKind
+    schedule_expr: str
+    timezone: str
+    anchor_at: datetime
+    priority: int
+    concurrency_key: str | None
+    misfire_policy: MisfirePolicy
+    misfire_window_seconds: int
+    jitter_seconds: int
+    ends_at: datetime | None
+    max_runs: int | None
+
+
+class Occurrence(msgspec.Struct, frozen=True):
+    """One nominal time. `reason` says why it is recorded without being executed; None lets it run at `run_at`."""
+
+    id: UUID
+    scheduled_for: datetime
+    run_at: datetime
+    reason: SkipReason | None = None
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """`next_at` is the first nominal time not planned here; None when the schedule yields no more."""
+
+    occurrences: tuple[Occurrence, ...]
+    next_at: datetime | None
+
+    @property
+    def due(self) -> list[Occurrence]:
+        return [occurrence for occurrence in self.occurrences if occurrence.reason is None]
+
+    @property
+    def skipped(self) -> list[Occurrence]:
+        return [occurrence for occurrence in self.occurrences if occurrence.reason is not None]
+
+
+def plan(schedule: Schedule, cursor: Cursor, now: datetime, horizon: timedelta) -> Plan:
+    """Plan every nominal time up to `now + horizon`, at most `TIMES_PER_ROUND` of them."""
+    until = now + horizon
+    times = _times_ahead(schedule, cursor, until)
+    missed = sum(at < now - MISFIRE_GRACE for at in times)
+    runs_left = TIMES_PER_ROUND if cursor.max_runs is None else cursor.max_runs - cursor.runs_planned
+    planned: list[Occurrence] = []
+    for index, at in enumerate(times):
+        if runs_left <= 0:
+            return Plan(tuple(planned), None)
+        if at > until or index == TIMES_PER_ROUND:
+            return Plan(tuple(planned), at)
+        reason = _reason_to_skip(at, cursor, now, missed_later=missed - index - 1)
+        planned.append(_occurrence(cursor, at, _gap_after(times, index), reason))
+        runs_left -= reason is None
+    return Plan(tuple(planned), None)
+
+
+def _times_ahead(schedule: Schedule, cursor: Cursor, until: datetime) -> list[datetime]:
+    """Nominal times from the cursor on, and the first one beyond `until`: that is where the cursor goes.
+
+    The cursor's own time is asked of the schedule again: after a change of the zone's rules it may be none any more.
+    A misfire policy looks up to `MISFIRE_RUNS_MAX` times further than this round plans.
+    """
+    times: list[datetime] = []
+    at = schedule.next_after(cursor.next_at - timedelta(microseconds=1))
+    while at is not None and (cursor.ends_at is None or at <= cursor.ends_at):
+        times.append(at)
+        if at > until or len(times) > TIMES_PER_ROUND + MISFIRE_RUNS_MAX:
+            break
+        at = schedule.next_after(at)
+    return times
+
+
+def _reason_to_skip(at: datetime, cursor: Cursor, now: datetime, missed_later: int) -> SkipReason | None:
+    if at >= now - MISFIRE_GRACE:
+        return None
+    if at < now - timedelta(seconds=cursor.misfire_window_seconds):
+        return SkipReason.MISFIRE_TOO_OLD
+    if missed_later < RUNS_ALLOWED[cursor.misfire_policy]:
+        return None
+    return REASON_BEYOND_ALLOWED[cursor.misfire_policy]
+
+
+def _gap_after(times: Sequence[datetime], index: int) -> timedelta | None:
+    return times[index + 1] - times[index] if index + 1 < len(times) else None
+
+
+def _occurrence(cursor: Cursor, at: datetime, gap: timedelta | None, reason: SkipReason | None) -> Occurrence:
+    identity = occurrence_id(cursor.task_id, cursor.schedule_rev, at, AT_ITS_TIME)
+    delay = jitter(identity.bytes, cursor.jitter_seconds, gap)
+    return Occurrence(identity, at, at + delay, reason)

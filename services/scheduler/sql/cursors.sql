@@ -1,0 +1,78 @@
+-- name: lock_due_cursors
+-- takes: float8, int8, timestamptz
+-- gives: now timestamptz, task_id uuid, schedule_rev int4, next_at timestamptz, runs_planned int4, agent_id uuid
+-- gives: schedule_kind text, schedule_expr text, timezone text, anchor_at timestamptz, priority int2
+-- gives: concurrency_key text, misfire_policy text, misfire_window_seconds int4, jitter_seconds int4
+-- gives: ends_at timestamptz, max_runs int4
+-- Only cursors are locked, and none is waited for: any number of schedulers share the work, and a change of the task that
+-- holds its cursor goes first. The time is taken beside the rows, so that bells can be set by it.
+SELECT coalesce($3, clock_timestamp()) AS now, c.task_id, c.schedule_rev, c.next_at, c.runs_planned, t.agent_id,
+       t.schedule_kind, t.schedule_expr, t.timezone, t.anchor_at, t.priority, t.concurrency_key, t.misfire_policy,
+       t.misfire_window_seconds, t.jitter_seconds, t.ends_at, t.max_runs
+  FROM (SELECT task_id, schedule_rev, next_at, runs_planned
+          FROM schedule_cursor
+         WHERE next_at <= coalesce($3, now()) + make_interval(secs => $1)
+         ORDER BY next_at, task_id
+         LIMIT $2
+           FOR UPDATE SKIP LOCKED) AS c
+  JOIN task t ON t.id = c.task_id
+
+-- name: insert_due_work
+-- takes: uuid[], uuid[], uuid[], int4[], timestamptz[], timestamptz[], int2[], text[]
+-- An occurrence that exists already is the same occurrence: its id says so.
+INSERT INTO due_work (id, task_id, agent_id, schedule_rev, scheduled_for, run_at, priority, concurrency_key, source)
+SELECT *, 'schedule'
+  FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::int[], $5::timestamptz[], $6::timestamptz[], $7::smallint[],
+              $8::text[])
+ON CONFLICT (id) DO NOTHING
+
+-- name: record_skipped
+-- takes: uuid[], uuid[], uuid[], timestamptz[], text[]
+INSERT INTO task_run (id, task_id, agent_id, scheduled_for, skip_reason, status, source, finished_at)
+SELECT *, 'skipped', 'schedule', now()
+  FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::text[])
+ON CONFLICT (id) DO NOTHING
+
+-- name: move_cursors
+-- takes: uuid[], timestamptz[], int4[]
+UPDATE schedule_cursor c
+   SET next_at = moved.next_at, runs_planned = c.runs_planned + moved.runs
+  FROM unnest($1::uuid[], $2::timestamptz[], $3::int[]) AS moved (task_id, next_at, runs)
+ WHERE c.task_id = moved.task_id
+
+-- name: mark_schedule_bad
+-- takes: uuid, text, float8
+-- The task is not waited for: whoever changes it at this moment may be mending it.
+WITH bad AS MATERIALIZED (
+    SELECT id FROM task WHERE id = $1 FOR UPDATE SKIP LOCKED
+), marked AS (
+    UPDATE task t SET schedule_error = $2, updated_at = now() FROM bad WHERE t.id = bad.id
+)
+UPDATE schedule_cursor SET next_at = now() + make_interval(secs => $3) WHERE task_id = $1
+
+-- name: complete_exhausted
+-- takes: int8
+-- gives: task_id uuid
+-- A schedule that yields no more is complete when its last occurrence has an outcome.
+WITH done AS MATERIALIZED (
+    SELECT t.id, t.agent_id
+      FROM schedule_cursor c
+      JOIN task t ON t.id = c.task_id
+     WHERE c.next_at IS NULL
+       AND NOT EXISTS (SELECT FROM due_work w WHERE w.task_id = c.task_id)
+     ORDER BY c.task_id
+     LIMIT $1
+       FOR UPDATE OF c, t SKIP LOCKED
+), removed AS (
+    DELETE FROM schedule_cursor c USING done WHERE c.task_id = done.id
+), completed AS (
+    UPDATE task t
+       SET status = 'completed', version = t.version + 1, updated_at = now()
+      FROM done
+     WHERE t.id = done.id AND t.status = 'active'
+    RETURNING t.id
+), audited AS (
+    INSERT INTO audit_log (actor_name, action, subject_type, subject_id)
+    SELECT 'scheduler', 'task.completed', 'task', id::text FROM completed
+)
+SELECT id AS task_id FROM completed
