@@ -1,6 +1,6 @@
 """Makes the rows that a test starts from, as the gateway would have written them."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -28,7 +28,7 @@ async def make_task(
     agent_id: UUID | None = None,
     schedule: tuple[str, str] = ("cron", "* * * * *"),
     payload: dict[str, Any] | None = None,
-    **columns: Any,
+    **columns: object,
 ) -> UUID:
     """A task in UTC with its cursor; `columns` are further columns of the table `task`."""
     task_id = uuid4()
@@ -40,7 +40,7 @@ async def make_task(
         "schedule_kind": kind,
         "schedule_expr": expr,
         "timezone": "UTC",
-        "anchor_at": columns.pop("anchor_at", next_at or datetime.fromisoformat("2026-01-01T00:00:00Z")),
+        "anchor_at": next_at or datetime(2026, 1, 1, tzinfo=UTC),
         "payload": payload or HTTP_CALL,
         **columns,
     }
@@ -53,7 +53,7 @@ async def make_task(
     return task_id
 
 
-async def make_due_work(pool: asyncpg.Pool, task_id: UUID, run_at: datetime, **columns: Any) -> UUID:
+async def make_due_work(pool: asyncpg.Pool, task_id: UUID, run_at: datetime, **columns: object) -> UUID:
     work_id = uuid4()
     agent_id = await pool.fetchval("SELECT agent_id FROM task WHERE id = $1", task_id)
     values = {

@@ -27,6 +27,7 @@ async def test_an_occurrence_within_the_horizon_becomes_due_work(
     done = await materialiser.run_once(NOON - timedelta(seconds=20))
 
     row = await pool.fetchrow("SELECT task_id, scheduled_for, run_at, source, attempt FROM due_work")
+    assert row is not None
     assert tuple(row) == (task_id, NOON, NOON, "schedule", 0)
     assert await pool.fetchval("SELECT next_at FROM schedule_cursor") == NOON + timedelta(minutes=1)
     assert (done.due, done.skipped, done.bad) == (1, 0, 0)

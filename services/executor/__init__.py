@@ -1,0 +1,1 @@
+"""Leases due work, runs it, and records what became of it."""

@@ -1,0 +1,43 @@
+"""Housekeeping, as arq's own cron jobs: each may run twice without harm."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+import asyncpg
+import structlog
+from arq import cron
+from arq.cron import CronJob
+from arq.typing import WorkerCoroutine
+
+from shared.database.statements import load_statements
+
+logger = structlog.get_logger(__name__)
+
+SQL = load_statements("services.executor", "sql/chores.sql")
+POOL = "pool"
+
+
+async def make_partitions(context: dict[Any, Any]) -> int:
+    """Partitions for the weeks and months ahead; returns how many were made."""
+    pool: asyncpg.Pool = context[POOL]
+    made: int = await pool.fetchval(SQL["make_partitions"].sql)
+    if made:
+        logger.info("partitions_made", count=made)
+    return made
+
+
+async def prune_idempotency_keys(context: dict[Any, Any]) -> None:
+    pool: asyncpg.Pool = context[POOL]
+    await pool.execute(SQL["prune_idempotency_keys"].sql)
+
+
+def chores() -> list[CronJob]:
+    return [
+        cron(_as_arq(make_partitions), hour={0, 6, 12, 18}, minute=17, run_at_startup=True, keep_result=0),
+        cron(_as_arq(prune_idempotency_keys), minute={7, 22, 37, 52}, keep_result=0),
+    ]
+
+
+def _as_arq(chore: Callable[[dict[Any, Any]], Awaitable[Any]]) -> WorkerCoroutine:
+    # arq's protocol asks for *args and **kwargs, which a cron job is never given.
+    return cast("WorkerCoroutine", chore)

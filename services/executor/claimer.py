@@ -1,0 +1,72 @@
+"""Fetches due work into free slots: at a bell, when the next row becomes available, and at least every second."""
+
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+import asyncpg
+import msgspec
+
+from services.executor.work import Work
+from shared.database.statements import load_statements
+from shared.vocabulary.limits import POLL_SECONDS
+
+SQL = load_statements("services.executor", "sql/queue.sql")
+# A row that another executor is claiming at this moment shows as available; look again, but not in a tight loop.
+LOOK_AGAIN_SECONDS = 0.01
+
+
+class Slots(Protocol):
+    """Where claimed work goes. `free` is 0 while the executor stops."""
+
+    @property
+    def free(self) -> int: ...
+
+    def take(self, work: Work, claimed_at: float) -> None: ...
+
+
+class Claimed(msgspec.Struct, frozen=True):
+    work: int
+    pause_seconds: float
+
+
+class Claimer:
+    name = "claimer"
+
+    def __init__(self, pool: asyncpg.Pool, slots: Slots, *, instance: str, lease_seconds: float, batch: int) -> None:
+        self._pool = pool
+        self._slots = slots
+        self._instance = instance
+        self._lease_seconds = lease_seconds
+        self._batch = batch
+
+    async def start(self) -> None:
+        return None
+
+    async def stop(self) -> None:
+        return None
+
+    async def run_once(self, now: datetime | None = None) -> Claimed:
+        """Claim at most as much as there are free slots. Woken early when a slot becomes free."""
+        limit = min(self._slots.free, self._batch)
+        if limit == 0:
+            return Claimed(0, POLL_SECONDS)
+        asked_at = time.monotonic()
+        rows = await self.claim(limit, now)
+        for work in rows:
+            self._slots.take(work, asked_at)
+        if len(rows) == limit:
+            return Claimed(len(rows), 0.0)
+        return Claimed(len(rows), await self._seconds_until_next())
+
+    async def claim(self, limit: int, now: datetime | None = None) -> Sequence[Work]:
+        """Lease up to `limit` due rows, most urgent first, and start their runs."""
+        rows = await self._pool.fetch(SQL["claim"].sql, limit, self._instance, self._lease_seconds, now)
+        return [msgspec.convert(dict(row), Work) for row in rows]
+
+    async def _seconds_until_next(self) -> float:
+        seconds: float | None = await self._pool.fetchval(SQL["seconds_until_next"].sql)
+        if seconds is None:
+            return POLL_SECONDS
+        return min(max(seconds, LOOK_AGAIN_SECONDS), POLL_SECONDS)

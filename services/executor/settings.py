@@ -1,0 +1,24 @@
+"""What the executor reads from its environment."""
+
+from typing import Annotated
+
+import msgspec
+
+from shared.runtime.settings import ServiceSettings
+from shared.vocabulary.limits import LEASE_RENEW_SECONDS, LEASE_SECONDS
+
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+
+
+class ExecutorSettings(ServiceSettings, frozen=True, kw_only=True):
+    """`max_jobs`: runs at a time in this process. `job_completion_wait_seconds`: how long a stop waits for them before
+    it hands them back; keep it below the time after which the process is killed. `outbound_allow`: CIDRs, separated by
+    commas, of private ranges that steps may call."""
+
+    max_jobs: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 200
+    claim_batch: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
+    job_completion_wait_seconds: Annotated[int, msgspec.Meta(ge=1)] = 4
+    lease_seconds: Positive = LEASE_SECONDS
+    lease_renew_seconds: Positive = LEASE_RENEW_SECONDS
+    database_pool_size: Annotated[int, msgspec.Meta(ge=2)] = 4
+    outbound_allow: str = ""
