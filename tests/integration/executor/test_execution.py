@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from services.executor.settings import ExecutorSettings
 from shared.streams.doorbell import Bell, ring
 from tests.integration.executor.conftest import run_status, running
-from tests.integration.executor.receiver import Receiver, receiving
+from tests.support.receiver import Receiver, receiving
 from tests.support.rows import make_due_work, make_task
 from tests.support.waiting import wait_until
 

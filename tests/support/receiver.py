@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from aiohttp import web
@@ -14,10 +16,11 @@ async def _ok(_request: web.Request) -> web.StreamResponse:
 
 
 class Receiver:
-    """`keys` are the idempotency keys in the order of their arrival."""
+    """`keys` are the idempotency keys in the order of their arrival, `arrivals` their wall-clock times."""
 
     def __init__(self) -> None:
         self.keys: list[str] = []
+        self.arrivals: list[float] = []
         self.headers: list[dict[str, str]] = []
         self.answer: Answer = _ok
         self.may_answer = asyncio.Event()
@@ -25,10 +28,15 @@ class Receiver:
         self.url = ""
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
+        self.arrivals.append(time.time())
         self.keys.append(request.headers["Idempotency-Key"])
         self.headers.append(dict(request.headers))
         await self.may_answer.wait()
         return await self.answer(request)
+
+    def deliveries(self) -> Counter[str]:
+        """How often each key arrived."""
+        return Counter(self.keys)
 
     def call(self) -> dict[str, object]:
         """A payload that calls this receiver."""

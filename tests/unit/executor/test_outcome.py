@@ -1,0 +1,120 @@
+"""What becomes of a run after one attempt."""
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from services.executor.outcome import (
+    BACKOFF_CAP_SECONDS,
+    Canceled,
+    Failed,
+    HandedBack,
+    Succeeded,
+    backoff_seconds,
+    decide,
+    is_beyond_retries,
+)
+from services.executor.work import Work
+from shared.vocabulary.states import BackoffStrategy, ErrorClass, RunStatus, Source
+
+NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
+WORK = Work(
+    id=UUID("01a205a4-3000-79cb-88cb-67b0f6ed4827"),
+    fence=1,
+    attempt=1,
+    task_id=UUID(int=1),
+    agent_id=UUID(int=2),
+    scheduled_for=NOON,
+    source=Source.SCHEDULE,
+    event=None,
+    traceparent=None,
+    claimed_at=NOON,
+    is_cancel_requested=False,
+    payload={},
+    timeout_seconds=60,
+    max_retries=3,
+    backoff_strategy=BackoffStrategy.EXPONENTIAL_JITTER,
+)
+PASSING = Failed(ErrorClass.CONNECT, "refused", is_retryable=True)
+FINAL = Failed(ErrorClass.HTTP_4XX, "not found", is_retryable=False)
+
+
+def work(**fields: object) -> Work:
+    return msgspec.structs.replace(WORK, **fields)
+
+
+def test_success_is_final() -> None:
+    outcome = decide(Succeeded({"n": 1}), WORK)
+
+    assert (outcome.status, outcome.success, outcome.retry_in_seconds) == (RunStatus.SUCCEEDED, True, None)
+    assert outcome.output == {"n": 1}
+
+
+def test_a_failure_that_may_pass_is_retried_as_often_as_the_task_says() -> None:
+    outcomes = [decide(PASSING, work(attempt=attempt)) for attempt in (1, 2, 3, 4)]
+
+    assert [outcome.status for outcome in outcomes] == [*[RunStatus.RETRYING] * 3, RunStatus.DEAD]
+    assert outcomes[-1].retry_in_seconds is None
+    assert [outcome.success for outcome in outcomes] == [None, None, None, False]
+
+
+def test_a_failure_that_stays_is_final_at_once() -> None:
+    outcome = decide(FINAL, WORK)
+
+    assert (outcome.status, outcome.success, outcome.retry_in_seconds) == (RunStatus.FAILED, False, None)
+    assert outcome.error == {"class": "http_4xx", "message": "not found", "retryable": False}
+
+
+def test_what_was_canceled_is_neither_success_nor_failure() -> None:
+    assert (decide(Canceled(), WORK).status, decide(Canceled(), WORK).success) == (RunStatus.CANCELED, None)
+
+
+@pytest.mark.parametrize(("attempt", "status"), [(1, RunStatus.QUEUED), (2, RunStatus.RETRYING)])
+def test_what_is_handed_back_waits_where_it_was(attempt: int, status: RunStatus) -> None:
+    outcome = decide(HandedBack(), work(attempt=attempt))
+
+    assert (outcome.status, outcome.retry_in_seconds, outcome.is_handed_back) == (status, 0.0, True)
+
+
+@pytest.mark.parametrize(
+    ("asked", "given"), [(60.0, 60.0), (0.0, 10.0), (1e9, 86_400.0)], ids=["as asked", "not at once", "within a day"]
+)
+def test_the_receiver_may_say_when_to_come_back(asked: float, given: float) -> None:
+    result = Failed(ErrorClass.HTTP_5XX, "busy", is_retryable=True, retry_after_seconds=asked)
+
+    assert decide(result, WORK).retry_in_seconds == given
+
+
+@pytest.mark.parametrize(
+    ("strategy", "waits"),
+    [
+        (BackoffStrategy.FIXED, [10, 10, 10, 10]),
+        (BackoffStrategy.LINEAR, [10, 20, 30, 40]),
+        (BackoffStrategy.EXPONENTIAL, [10, 20, 40, 80]),
+    ],
+)
+def test_waits_grow_as_the_strategy_says(strategy: BackoffStrategy, waits: list[float]) -> None:
+    assert [backoff_seconds(strategy, attempt, 0.5) for attempt in (1, 2, 3, 4)] == waits
+
+
+@pytest.mark.parametrize("strategy", list(BackoffStrategy))
+def test_no_wait_is_longer_than_an_hour_however_many_attempts(strategy: BackoffStrategy) -> None:
+    assert backoff_seconds(strategy, 10_000, 0.999) <= BACKOFF_CAP_SECONDS
+
+
+def test_jitter_spreads_what_failed_together() -> None:
+    waits = {decide(PASSING, work(id=UUID(int=number * 7919))).retry_in_seconds for number in range(200)}
+
+    assert len(waits) > 150
+    assert all(wait is not None and 5.0 <= wait < 10.0 for wait in waits)
+
+
+def test_a_decision_is_repeatable() -> None:
+    assert decide(PASSING, WORK) == decide(PASSING, WORK)
+
+
+def test_work_whose_executors_all_died_is_not_tried_for_ever() -> None:
+    assert not is_beyond_retries(work(attempt=4))
+    assert is_beyond_retries(work(attempt=5))
