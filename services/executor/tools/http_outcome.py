@@ -1,0 +1,109 @@
+"""What an HTTP answer, or the lack of one, means for a step."""
+
+import os
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+
+import aiohttp
+
+from services.executor.tools.answer import Answer
+from services.executor.tools.base import ToolFault
+from services.executor.tools.connector import CONNECT_SECONDS, DestinationForbiddenError
+from shared.outbound.urls import FORBIDDEN_MESSAGE
+from shared.vocabulary.states import ErrorClass
+
+RETRYABLE_STATUSES = frozenset({408, 409, 425, 429})
+MAX_RETRY_AFTER_SECONDS = 86_400.0
+MAX_LOCATION_LENGTH = 200
+
+
+def fault_of_answer(answer: Answer, now: datetime) -> ToolFault | None:
+    """None for a success, which is 2xx."""
+    match answer.status // 100:
+        case 2:
+            return None
+        case 4:
+            return _refused(ErrorClass.HTTP_4XX, answer, now, retryable=answer.status in RETRYABLE_STATUSES)
+        case 5:
+            return _refused(ErrorClass.HTTP_5XX, answer, now, retryable=True)
+        case 3 if location := answer.headers.get("location"):
+            where = location[:MAX_LOCATION_LENGTH]
+            message = f"The receiver answered {_phrase(answer.status)} to {where}; redirects are not followed."
+        case _:
+            message = f"The receiver answered {_phrase(answer.status)}, which is not a success."
+    return ToolFault(ErrorClass.TOOL, message, output=answer.output())
+
+
+def fault_of_failure(error: Exception, timeout_seconds: float) -> ToolFault:
+    """The fault for an exchange that ended without a whole answer."""
+    match error:
+        case aiohttp.ClientConnectorError(os_error=DestinationForbiddenError()):
+            return forbidden_destination()
+        case aiohttp.InvalidURL():
+            return ToolFault(ErrorClass.TOOL, "The URL cannot be called.")
+        case aiohttp.ClientConnectorCertificateError():
+            # A certificate does not heal between two attempts, and whoever forged it gets no second look.
+            return ToolFault(ErrorClass.CONNECT, "The receiver's certificate is not trusted.")
+        case TimeoutError():
+            return ToolFault(ErrorClass.TIMEOUT, _lateness(error, timeout_seconds), retryable=True)
+        case aiohttp.ClientConnectorDNSError():
+            return ToolFault(ErrorClass.DNS, "The receiver's name could not be resolved.", retryable=True)
+        case _:
+            return ToolFault(ErrorClass.CONNECT, f"The exchange broke off: {_reason(error)}.", retryable=True)
+
+
+def forbidden_destination() -> ToolFault:
+    """The same for every refusal, so that it tells nothing about the network behind."""
+    return ToolFault(ErrorClass.FORBIDDEN_DESTINATION, FORBIDDEN_MESSAGE)
+
+
+def retry_after_seconds(value: str | None, now: datetime) -> float | None:
+    """Reads Retry-After (RFC 9110 section 10.2.3), at most a day; None when it says nothing usable."""
+    text = (value or "").strip()
+    if text.isascii() and text.isdigit():
+        seconds = float(text[:20])
+    else:
+        try:
+            moment = parsedate_to_datetime(text)
+        except (ValueError, TypeError, OverflowError):
+            return None
+        aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        seconds = (aware - now).total_seconds()
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER_SECONDS)
+
+
+def _refused(error_class: ErrorClass, answer: Answer, now: datetime, *, retryable: bool) -> ToolFault:
+    return ToolFault(
+        error_class,
+        f"The receiver answered {_phrase(answer.status)}.",
+        retryable=retryable,
+        retry_after_seconds=retry_after_seconds(answer.headers.get("retry-after"), now) if retryable else None,
+        output=answer.output(),
+    )
+
+
+def _lateness(error: TimeoutError, timeout_seconds: float) -> str:
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return f"The receiver accepted no connection within {CONNECT_SECONDS:g} s."
+    return f"The receiver gave no whole answer within {timeout_seconds:g} s."
+
+
+def _phrase(status: int) -> str:
+    """In our words: the phrase of the status line is the receiver's text."""
+    known = {member.value: member.phrase for member in HTTPStatus}
+    return f"{status} {known[status]}" if status in known else str(status)
+
+
+def _reason(error: Exception) -> str:
+    match error:
+        case aiohttp.ServerDisconnectedError():
+            return "the receiver closed the connection"
+        case aiohttp.ClientPayloadError():
+            return "the answer's body is incomplete or wrongly encoded"
+        case aiohttp.ClientResponseError():
+            return "the answer is not valid HTTP"
+        case OSError(errno=int(number)):
+            return os.strerror(number).lower()
+        case _:
+            return "the connection failed"
