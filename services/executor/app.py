@@ -50,7 +50,8 @@ class Executor:
         stack.callback(self._tracing.shutdown)
         pool = await self._pool(stack, settings.database_pool_size)
         lease_pool = await self._pool(stack, LEASE_CONNECTIONS)
-        toolbox = Toolbox([HttpRequest(AddressPolicy.parse(settings.outbound_allow))])
+        policy = AddressPolicy.parse(settings.outbound_allow)
+        toolbox = Toolbox([HttpRequest(policy, connections=settings.max_jobs)])
         stack.push_async_callback(toolbox.close)
         leases = LeaseKeeper(
             lease_pool, lease_seconds=settings.lease_seconds, renew_seconds=settings.lease_renew_seconds

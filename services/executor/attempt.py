@@ -10,7 +10,7 @@ from services.executor.tools.base import StepContext, ToolFault
 from services.executor.tools.registry import Toolbox
 from services.executor.work import Work
 from shared.telemetry.tracing import traceparent_of
-from shared.vocabulary.pipeline import Pipeline
+from shared.vocabulary.pipeline import Pipeline, Step
 from shared.vocabulary.states import ErrorClass
 
 
@@ -22,16 +22,17 @@ async def attempt(work: Work, toolbox: Toolbox, span: trace.Span) -> Result:
         pipeline = msgspec.convert(work.payload, Pipeline)
     except msgspec.ValidationError as error:
         return Failed(ErrorClass.TEMPLATE, f"The payload cannot be executed: {error}", is_retryable=False)
+    step = pipeline.pipeline[0]
+    limit_seconds = min(work.timeout_seconds, step.timeout_seconds or work.timeout_seconds)
     try:
-        async with asyncio.timeout(work.timeout_seconds):
-            return await _run_step(pipeline, work, toolbox, span)
+        async with asyncio.timeout(limit_seconds):
+            return await _run_step(step, work, toolbox, span)
     except TimeoutError:
-        message = f"The run was not finished after {work.timeout_seconds} s."
+        message = f"The step {step.id!r} was not finished after {limit_seconds:g} s."
         return Failed(ErrorClass.TIMEOUT, message, is_retryable=True)
 
 
-async def _run_step(pipeline: Pipeline, work: Work, toolbox: Toolbox, span: trace.Span) -> Result:
-    step = pipeline.pipeline[0]
+async def _run_step(step: Step, work: Work, toolbox: Toolbox, span: trace.Span) -> Result:
     tool = toolbox.get(step.uses)
     if tool is None:
         return Failed(ErrorClass.TOOL, f"There is no tool {step.uses!r}.", is_retryable=False)

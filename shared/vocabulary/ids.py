@@ -25,6 +25,11 @@ def uuid7(instant: datetime) -> UUID:
     return _layout(milliseconds_of(instant), secrets.randbits(74))
 
 
+def random_id() -> str:
+    """32 hexadecimal digits for what is named once and never sorted, such as a request."""
+    return secrets.token_hex(16)
+
+
 def first_uuid7_at(instant: datetime) -> UUID:
     """The smallest version-7 layout of an instant: the lower bound of a partition."""
     return UUID(int=milliseconds_of(instant) << 80)
