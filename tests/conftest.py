@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -27,14 +28,16 @@ DURABILITY_OFF = {
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
-    server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres"), settings=DURABILITY_OFF)
-    server.start()
-    try:
-        asyncio.run(_make_template(server))
-        yield server
-    finally:
-        server.stop()
+def postgres() -> Iterator[EmbeddedPostgres]:
+    # Outside pytest's folder, which a session of its own closes to the account that runs root's PostgreSQL.
+    with tempfile.TemporaryDirectory(prefix="pao-tests-") as folder:
+        server = EmbeddedPostgres(Path(folder), settings=DURABILITY_OFF)
+        server.start()
+        try:
+            asyncio.run(_make_template(server))
+            yield server
+        finally:
+            server.stop()
 
 
 @pytest.fixture(scope="session")

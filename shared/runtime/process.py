@@ -3,10 +3,14 @@
 import sys
 from typing import Protocol, TypeVar
 
-from shared.runtime.heartbeat import instance_name
+import structlog
+
+from shared.runtime.heartbeat import VERSION, instance_name
 from shared.runtime.loop import until_stopped
 from shared.runtime.settings import ServiceSettings, SettingsFault, read_environment
 from shared.telemetry.logs import set_up_logs
+
+logger = structlog.get_logger(__name__)
 
 S = TypeVar("S", bound=ServiceSettings)
 
@@ -27,6 +31,7 @@ def begin(service: str, settings_type: type[S]) -> tuple[S, str]:
         raise SystemExit(1) from fault
     instance = settings.instance or instance_name()
     set_up_logs(service, instance, settings.log_level)
+    logger.info("starting", version=VERSION)
     return settings, instance
 
 

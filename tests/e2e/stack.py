@@ -5,17 +5,16 @@ import contextlib
 import os
 import signal
 import socket
+import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
-from tests.support.waiting import wait_until
-
 ROOT = Path(__file__).parents[2]
-READY_SECONDS = 90.0
+STOP_SECONDS = 15.0
 
 
 class Stack:
@@ -44,7 +43,7 @@ class Stack:
     def log(self, name: str) -> str:
         return (self.data_dir / "log" / f"{name}.log").read_text()
 
-    async def call(self, method: str, path: str, body: Any = None, token: str | None = None) -> tuple[int, Any]:
+    async def call(self, method: str, path: str, body: object = None, token: str | None = None) -> tuple[int, Any]:
         headers = {"Authorization": f"Bearer {token or self.admin_token}"}
         async with self._session.request(method, self.url + path, json=body, headers=headers) as response:
             return response.status, await response.json(content_type=None)
@@ -67,22 +66,21 @@ class Stack:
         return False
 
 
-@contextlib.asynccontextmanager
-async def running_stack(data_dir: Path, **settings: str) -> AsyncIterator[Stack]:
-    """Start it, wait until it is ready, and end it as Ctrl-C does."""
+@contextlib.contextmanager
+def started_system(data_dir: Path, settings: Mapping[str, str]) -> Iterator[int]:
+    """What `make run` starts; ended as Ctrl-C ends it. Gives the port."""
     port = free_port()
     environment = {**os.environ, "PAO_DATA_DIR": str(data_dir), "PAO_HTTP_PORT": str(port), **settings}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "deploy.local", cwd=ROOT, env=environment, stdout=asyncio.subprocess.DEVNULL
-    )
+    command = [sys.executable, "-m", "deploy.local"]
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
     try:
-        async with aiohttp.ClientSession() as session:
-            stack = Stack(data_dir, port, session)
-            await wait_until(stack.is_ready, READY_SECONDS)
-            yield stack
+        assert process.stdout is not None
+        assert any("Ctrl-C" in line for line in process.stdout), "it ended before it was ready"
+        yield port
     finally:
         process.send_signal(signal.SIGINT)
-        await asyncio.wait_for(process.wait(), 20)
+        process.communicate(timeout=STOP_SECONDS)
+        assert process.returncode == 0
 
 
 @contextlib.asynccontextmanager

@@ -1,7 +1,6 @@
 """Makes the rows that a test starts from, as the gateway would have written them."""
 
 from datetime import UTC, datetime
-from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -23,11 +22,9 @@ async def make_agent(pool: asyncpg.Pool, name: str = "owner", scopes: tuple[str,
 
 async def make_task(
     pool: asyncpg.Pool,
-    *,
     next_at: datetime | None,
-    agent_id: UUID | None = None,
+    *,
     schedule: tuple[str, str] = ("cron", "* * * * *"),
-    payload: dict[str, Any] | None = None,
     **columns: object,
 ) -> UUID:
     """A task in UTC with its cursor; `columns` are further columns of the table `task`."""
@@ -35,15 +32,15 @@ async def make_task(
     kind, expr = schedule
     values = {
         "id": task_id,
-        "agent_id": agent_id or await make_agent(pool),
         "title": "a task",
         "schedule_kind": kind,
         "schedule_expr": expr,
         "timezone": "UTC",
         "anchor_at": next_at or datetime(2026, 1, 1, tzinfo=UTC),
-        "payload": payload or HTTP_CALL,
+        "payload": HTTP_CALL,
         **columns,
     }
+    values.setdefault("agent_id", await make_agent(pool))
     names = ", ".join(values)
     marks = ", ".join(f"${number}" for number in range(1, len(values) + 1))
     await pool.execute(f"INSERT INTO task ({names}) VALUES ({marks})", *values.values())

@@ -21,7 +21,12 @@ async def wait_until(
         if found:
             return
         if time.monotonic() > deadline:
-            raise AssertionError(
-                f"never became true within {patience_seconds} s: {inspect.getsource(condition).strip()}"
-            )
+            raise AssertionError(f"never became true within {patience_seconds} s: {_text_of(condition)}")
         await asyncio.sleep(LOOK_EVERY_SECONDS)
+
+
+def _text_of(condition: Callable[[], object]) -> str:
+    try:
+        return inspect.getsource(condition).strip()
+    except TypeError:
+        return repr(condition)

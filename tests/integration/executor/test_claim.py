@@ -37,7 +37,7 @@ def claimer(pool: asyncpg.Pool, shelf: Shelf, instance: str = "one", batch: int 
 
 @pytest.fixture
 async def task_id(pool: asyncpg.Pool) -> UUID:
-    return await make_task(pool, next_at=None)
+    return await make_task(pool, None)
 
 
 async def test_the_most_urgent_is_claimed_first_then_the_oldest(pool: asyncpg.Pool, task_id: UUID) -> None:

@@ -24,8 +24,8 @@ async def receiver() -> AsyncIterator[Receiver]:
         yield started
 
 
-async def due_now(pool: asyncpg.Pool, payload: dict[str, object], **columns: object) -> UUID:
-    task_id = await make_task(pool, next_at=None, payload=payload, **columns)
+async def due_now(pool: asyncpg.Pool, payload: dict[str, object], **columns: int) -> UUID:
+    task_id = await make_task(pool, None, payload=payload, **columns)
     return await make_due_work(pool, task_id, datetime.now(UTC))
 
 
@@ -45,7 +45,7 @@ async def test_the_trace_of_who_asked_reaches_the_receiver(
     pool: asyncpg.Pool, settings: ExecutorSettings, receiver: Receiver
 ) -> None:
     trace_id = "0af7651916cd43dd8448eb211c80319c"
-    task_id = await make_task(pool, next_at=None, payload=receiver.call())
+    task_id = await make_task(pool, None, payload=receiver.call())
     traceparent = f"00-{trace_id}-b7ad6b7169203331-01"
     run_id = await make_due_work(pool, task_id, datetime.now(UTC), traceparent=traceparent)
     async with running(settings):

@@ -31,7 +31,7 @@ def recorder(pool: asyncpg.Pool) -> Recorder:
 
 @pytest.fixture
 async def work(pool: asyncpg.Pool) -> Work:
-    await make_due_work(pool, await make_task(pool, next_at=None, max_retries=1), NOON)
+    await make_due_work(pool, await make_task(pool, None, max_retries=1), NOON)
     return await claim(pool)
 
 
@@ -129,7 +129,7 @@ async def test_a_canceled_run_has_no_success_and_a_reason(pool: asyncpg.Pool, re
 
 
 async def test_an_outcome_that_cannot_be_stored_takes_no_other_with_it(pool: asyncpg.Pool) -> None:
-    task_id = await make_task(pool, next_at=None)
+    task_id = await make_task(pool, None)
     for _ in range(3):
         await make_due_work(pool, task_id, NOON)
     works = await Claimer(pool, Shelf(), instance="one", lease_seconds=30, batch=9).claim(9, NOON)

@@ -72,7 +72,7 @@ def test_the_moment_is_counted_from_when_the_database_was_read() -> None:
 
 
 async def test_a_task_is_completed_when_its_last_occurrence_has_an_outcome(pool: asyncpg.Pool) -> None:
-    task_id = await make_task(pool, next_at=None)
+    task_id = await make_task(pool, None)
     await make_due_work(pool, task_id, NOON)
     completer = Completer(pool)
 
@@ -86,13 +86,13 @@ async def test_a_task_is_completed_when_its_last_occurrence_has_an_outcome(pool:
 
 
 async def test_a_schedule_that_still_yields_is_not_completed(pool: asyncpg.Pool) -> None:
-    await make_task(pool, next_at=NOON)
+    await make_task(pool, NOON)
 
     assert (await Completer(pool).run_once()).tasks == 0
 
 
 async def test_a_task_that_is_being_changed_is_completed_later(pool: asyncpg.Pool) -> None:
-    task_id = await make_task(pool, next_at=None)
+    task_id = await make_task(pool, None)
     async with pool.acquire() as changing, changing.transaction():
         await changing.execute("UPDATE task SET title = 'new' WHERE id = $1", task_id)
         assert (await Completer(pool).run_once()).tasks == 0

@@ -22,7 +22,7 @@ def materialiser(pool: asyncpg.Pool, ringer: Ringer, settings: SchedulerSettings
 async def test_an_occurrence_within_the_horizon_becomes_due_work(
     pool: asyncpg.Pool, materialiser: Materialiser
 ) -> None:
-    task_id = await make_task(pool, next_at=NOON)
+    task_id = await make_task(pool, NOON)
 
     done = await materialiser.run_once(NOON - timedelta(seconds=20))
 
@@ -36,7 +36,7 @@ async def test_an_occurrence_within_the_horizon_becomes_due_work(
 async def test_an_occurrence_beyond_the_horizon_stays_in_the_cursor(
     pool: asyncpg.Pool, materialiser: Materialiser
 ) -> None:
-    await make_task(pool, next_at=NOON)
+    await make_task(pool, NOON)
 
     await materialiser.run_once(NOON - timedelta(seconds=31))
 
@@ -45,7 +45,7 @@ async def test_an_occurrence_beyond_the_horizon_stays_in_the_cursor(
 
 
 async def test_a_repeated_round_makes_nothing_twice(pool: asyncpg.Pool, materialiser: Materialiser) -> None:
-    task_id = await make_task(pool, next_at=NOON)
+    task_id = await make_task(pool, NOON)
     await materialiser.run_once(NOON)
     await pool.execute("UPDATE schedule_cursor SET next_at = $1 WHERE task_id = $2", NOON, task_id)
 
@@ -58,7 +58,7 @@ async def test_schedulers_at_once_make_each_occurrence_once(
     pool: asyncpg.Pool, ringer: Ringer, settings: SchedulerSettings
 ) -> None:
     for _ in range(60):
-        await make_task(pool, next_at=NOON, agent_id=None)
+        await make_task(pool, NOON, agent_id=None)
     small = SchedulerSettings(database_url=settings.database_url, redis_url=settings.redis_url, materialise_batch=7)
 
     async def drain() -> int:
@@ -73,8 +73,8 @@ async def test_schedulers_at_once_make_each_occurrence_once(
 
 
 async def test_a_bad_schedule_is_marked_and_delays_nobody(pool: asyncpg.Pool, materialiser: Materialiser) -> None:
-    bad = await make_task(pool, next_at=NOON - timedelta(seconds=1), schedule=("cron", "what is this"))
-    good = await make_task(pool, next_at=NOON)
+    bad = await make_task(pool, NOON - timedelta(seconds=1), schedule=("cron", "what is this"))
+    good = await make_task(pool, NOON)
 
     done = await materialiser.run_once(NOON)
 
@@ -88,7 +88,7 @@ async def test_a_bad_schedule_is_marked_and_delays_nobody(pool: asyncpg.Pool, ma
 async def test_after_an_outage_the_latest_missed_runs_and_the_others_are_rows_with_a_reason(
     pool: asyncpg.Pool, materialiser: Materialiser
 ) -> None:
-    await make_task(pool, next_at=NOON)
+    await make_task(pool, NOON)
 
     await materialiser.run_once(NOON + timedelta(minutes=5, seconds=15))
 
@@ -101,7 +101,7 @@ async def test_after_an_outage_the_latest_missed_runs_and_the_others_are_rows_wi
 
 
 async def test_a_long_outage_is_caught_up_over_several_rounds(pool: asyncpg.Pool, materialiser: Materialiser) -> None:
-    await make_task(pool, next_at=NOON, schedule=("cron", "* * * * *"))
+    await make_task(pool, NOON, schedule=("cron", "* * * * *"))
     now = NOON + timedelta(minutes=1200)
     while (await materialiser.run_once(now)).is_backlog_left:
         pass
@@ -113,7 +113,7 @@ async def test_a_long_outage_is_caught_up_over_several_rounds(pool: asyncpg.Pool
 
 
 async def test_an_exhausted_schedule_leaves_an_empty_cursor(pool: asyncpg.Pool, materialiser: Materialiser) -> None:
-    await make_task(pool, next_at=NOON, schedule=("once", NOON.isoformat()))
+    await make_task(pool, NOON, schedule=("once", NOON.isoformat()))
 
     await materialiser.run_once(NOON)
 

@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from services.scheduler.planner import TIMES_PER_ROUND, Cursor, Plan, plan
+from services.scheduler.planner import TIMES_PER_ROUND, Cursor, Occurrence, Plan, plan
 from shared.timing.schedule import compile_schedule
 from shared.vocabulary.states import MisfirePolicy, ScheduleKind, SkipReason
 
@@ -35,9 +35,7 @@ EVERY_MINUTE = Cursor(
 
 
 def planned(cursor: Cursor, now: datetime, horizon: timedelta = HORIZON) -> Plan:
-    schedule = compile_schedule(
-        cursor.schedule_kind, cursor.schedule_expr, cursor.timezone, anchor=cursor.anchor_at
-    )
+    schedule = compile_schedule(cursor.schedule_kind, cursor.schedule_expr, cursor.timezone, anchor=cursor.anchor_at)
     return plan(schedule, cursor, now, horizon)
 
 
@@ -78,9 +76,7 @@ def test_a_little_late_is_on_time() -> None:
         (MisfirePolicy.SKIP, 0, SkipReason.MISFIRE_SKIPPED),
     ],
 )
-def test_after_an_outage_the_policy_says_what_runs(
-    policy: MisfirePolicy, runs: int, reason: SkipReason | None
-) -> None:
+def test_after_an_outage_the_policy_says_what_runs(policy: MisfirePolicy, runs: int, reason: SkipReason | None) -> None:
     result = planned(changed(misfire_policy=policy), NOON + 20 * MINUTE - timedelta(seconds=31), timedelta(0))
 
     assert len(result.due) == runs
@@ -112,7 +108,7 @@ def test_what_is_older_than_the_window_never_runs(policy: MisfirePolicy) -> None
 def test_a_long_outage_is_planned_in_pieces_that_add_up_to_the_whole() -> None:
     now = NOON + 1300 * MINUTE + timedelta(seconds=40)
     cursor = changed(misfire_window_seconds=7 * 86_400)
-    seen = []
+    seen: list[Occurrence] = []
     rounds = 0
     while cursor.next_at <= now:
         piece = planned(cursor, now)
