@@ -40,7 +40,8 @@ async def make_task(
         "payload": HTTP_CALL,
         **columns,
     }
-    values.setdefault("agent_id", await make_agent(pool))
+    if "agent_id" not in values:
+        values["agent_id"] = await make_agent(pool)
     names = ", ".join(values)
     marks = ", ".join(f"${number}" for number in range(1, len(values) + 1))
     await pool.execute(f"INSERT INTO task ({names}) VALUES ({marks})", *values.values())

@@ -24,8 +24,8 @@ async def receiver() -> AsyncIterator[Receiver]:
         yield started
 
 
-async def due_now(pool: asyncpg.Pool, payload: dict[str, object], **columns: int) -> UUID:
-    task_id = await make_task(pool, None, payload=payload, **columns)
+async def due_now(pool: asyncpg.Pool, payload: dict[str, object], timeout_seconds: int = 60, retries: int = 3) -> UUID:
+    task_id = await make_task(pool, None, payload=payload, timeout_seconds=timeout_seconds, max_retries=retries)
     return await make_due_work(pool, task_id, datetime.now(UTC))
 
 
@@ -94,7 +94,7 @@ async def test_a_run_that_takes_longer_than_its_timeout_is_cut(
     pool: asyncpg.Pool, settings: ExecutorSettings, receiver: Receiver
 ) -> None:
     receiver.may_answer.clear()
-    run_id = await due_now(pool, receiver.call(), timeout_seconds=1, max_retries=0)
+    run_id = await due_now(pool, receiver.call(), timeout_seconds=1, retries=0)
     async with running(settings):
         await wait_until(lambda: _has_status(pool, run_id, "dead"))
     receiver.may_answer.set()

@@ -58,7 +58,7 @@ async def test_schedulers_at_once_make_each_occurrence_once(
     pool: asyncpg.Pool, ringer: Ringer, settings: SchedulerSettings
 ) -> None:
     for _ in range(60):
-        await make_task(pool, NOON, agent_id=None)
+        await make_task(pool, NOON)
     small = SchedulerSettings(database_url=settings.database_url, redis_url=settings.redis_url, materialise_batch=7)
 
     async def drain() -> int:
