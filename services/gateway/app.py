@@ -1,0 +1,116 @@
+"""Puts the gateway's routes together."""
+
+from typing import Any, TypeAlias
+
+import msgspec
+from litestar import Controller, Litestar, Router
+from litestar.connection import ASGIConnection, Request
+from litestar.di import Provide
+from litestar.handlers import BaseRouteHandler
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
+from litestar.types import ControllerRouterHandler
+from opentelemetry.trace import Tracer
+
+from services.gateway.agents.controller import AgentController
+from services.gateway.agents.service import AgentService
+from services.gateway.auth.service import Authenticator
+from services.gateway.bells import Bells
+from services.gateway.clock import DatabaseClock
+from services.gateway.database import Database
+from services.gateway.health.controller import HealthController
+from services.gateway.health.service import HealthService
+from services.gateway.http.access import public
+from services.gateway.http.act import Act
+from services.gateway.http.admission import StrictRequest, admit
+from services.gateway.http.edge import Edge
+from services.gateway.http.faults import no_such_route
+from services.gateway.http.problems import render_error
+from services.gateway.runs.controller import RunController
+from services.gateway.runs.service import RunService
+from services.gateway.tasks.controller import TaskController
+from services.gateway.tasks.service import TaskService
+from shared.outbound.addresses import AddressPolicy
+from shared.runtime.heartbeat import VERSION
+from shared.vocabulary.limits import REQUEST_BODY_BYTES
+
+CONTROLLERS: list[type[Controller]] = [TaskController, RunController, AgentController, HealthController]
+Dependencies: TypeAlias = dict[str, Provide]
+
+
+class Parts(msgspec.Struct, frozen=True):
+    """What the routes work with."""
+
+    database: Database
+    authenticator: Authenticator
+    bells: Bells
+    clock: DatabaseClock
+    health: HealthService
+    policy: AddressPolicy
+    tracer: Tracer
+
+
+def build_app(parts: Parts) -> Edge:
+    return Edge(build_routes(parts), parts.authenticator, parts.tracer)
+
+
+def build_routes(parts: Parts) -> Litestar:
+    """Every route twice: below `/v1`, which the schema describes, and without a prefix."""
+    handlers: list[ControllerRouterHandler] = [
+        Router("/v1", route_handlers=CONTROLLERS),
+        Router("/", route_handlers=CONTROLLERS, include_in_schema=False),
+    ]
+    return Litestar(
+        handlers,
+        dependencies=_dependencies(parts),
+        guards=[admit],
+        request_class=StrictRequest,
+        exception_handlers={Exception: render_error},
+        request_max_body_size=REQUEST_BODY_BYTES,
+        openapi_config=_openapi(),
+        logging_config=None,
+    )
+
+
+def _dependencies(parts: Parts) -> Dependencies:
+    services: dict[str, object] = {
+        "tasks": TaskService(parts.clock, parts.policy),
+        "runs": RunService(),
+        "agents": AgentService(parts.authenticator, parts.clock, parts.policy),
+        "health": parts.health,
+    }
+
+    def act(request: Request[Any, Any, Any]) -> Act:
+        return Act(request, parts.database, parts.bells)
+
+    provided = {name: _always(service) for name, service in services.items()}
+    return {"act": Provide(act, sync_to_thread=False), **provided}
+
+
+def _always(service: object) -> Provide:
+    def provide() -> object:
+        return service
+
+    return Provide(provide, sync_to_thread=False)
+
+
+def _openapi() -> OpenAPIConfig:
+    return OpenAPIConfig(
+        title="Personal Agent Orchestrator",
+        version=VERSION,
+        description="Say what is to be done and when; the orchestrator keeps the promise and shows what happened.",
+        components=Components(security_schemes={"token": SecurityScheme(type="http", scheme="bearer")}),
+        security=[{"token": []}],
+        # Documents without a page: one that needs no network is part of the full API.
+        render_plugins=[JsonRenderPlugin(path=["/", "/openapi.json"])],
+        openapi_router=Router(
+            "/schema", route_handlers=[], opt=public(), guards=[_refuse_unknown_document], include_in_schema=False
+        ),
+    )
+
+
+def _refuse_unknown_document(connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler) -> None:
+    """The framework would answer with a page of its own; errors have one shape here."""
+    if "path" in connection.path_params:
+        raise no_such_route()

@@ -1,0 +1,1 @@
+"""Who changed what: one entry for each accepted change, in its transaction."""

@@ -1,0 +1,48 @@
+"""Rings after a commit without letting the client wait for Redis."""
+
+import asyncio
+from collections import Counter
+
+import msgspec
+from redis.asyncio import Redis
+
+from shared.streams.doorbell import Bell, ring
+
+# One bell wakes one executor, which fetches that many at once; more bells would wake others in vain.
+WORK_PER_BELL = 50
+
+
+class Rung(msgspec.Struct, frozen=True):
+    pause_seconds: float = 0.0
+
+
+class Bells:
+    """Collects what is to be rung; a loop of its own rings it. What a crash leaves unrung, the listeners find."""
+
+    name = "bells"
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._wanted: Counter[Bell] = Counter()
+        self._is_wanted = asyncio.Event()
+
+    def want(self, bell: Bell) -> None:
+        self._wanted[bell] += 1
+        self._is_wanted.set()
+
+    async def start(self) -> None:
+        return None
+
+    async def run_once(self) -> Rung:
+        await self._is_wanted.wait()
+        await self._ring_wanted()
+        return Rung()
+
+    async def stop(self) -> None:
+        await self._ring_wanted()
+
+    async def _ring_wanted(self) -> None:
+        self._is_wanted.clear()
+        wanted, self._wanted = self._wanted, Counter()
+        for bell, times in wanted.items():
+            await ring(self._redis, bell, -(-times // WORK_PER_BELL))

@@ -1,0 +1,1 @@
+"""Tasks: created, changed, paused, resumed, canceled and run at once."""

@@ -1,0 +1,84 @@
+"""PURE: what a request to change a task changes."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from services.gateway.tasks.fields import clean_title, distinct, in_utc
+from services.gateway.tasks.pipeline import Payload, stored_form
+from services.gateway.tasks.schedule import Timetable
+from services.gateway.tasks.wire import TaskUpdate
+from shared.vocabulary.faults import PreconditionFailed
+from shared.vocabulary.states import ScheduleKind
+
+TIMETABLE = frozenset(Timetable.__struct_fields__)
+EXPRESSION = frozenset({"schedule_kind", "schedule_expr"})
+FREQUENCY = EXPRESSION | {"timezone"}
+
+
+class Changes(msgspec.Struct, frozen=True):
+    """`values` of the columns that get another value, and what they were `before`."""
+
+    values: Mapping[str, Any]
+    before: Mapping[str, Any]
+
+    @property
+    def is_new_schedule(self) -> bool:
+        return not TIMETABLE.isdisjoint(self.values)
+
+    @property
+    def is_new_expression(self) -> bool:
+        """INTERVAL and COUNT of a recurrence begin anew."""
+        return not EXPRESSION.isdisjoint(self.values)
+
+    @property
+    def is_new_frequency(self) -> bool:
+        return not FREQUENCY.isdisjoint(self.values)
+
+    def for_audit(self) -> dict[str, Any]:
+        """Of a payload only that it changed: its headers may hold what a trail that forgets nothing must not keep."""
+        told = {}
+        for name, after in self.values.items():
+            told[name] = "changed" if name == "payload" else {"before": self.before[name], "after": after}
+        return {"changed": told}
+
+
+def changes_of(task: Mapping[str, Any], wanted: TaskUpdate) -> Changes:
+    """`task`: its columns as they are, the payload decoded."""
+    given = {name: _stored(name, value) for name, value in msgspec.structs.asdict(wanted).items()}
+    values = {name: value for name, value in given.items() if value is not msgspec.UNSET and value != task[name]}
+    return Changes(values, {name: task[name] for name in values})
+
+
+def timetable_of(columns: Mapping[str, Any]) -> Timetable:
+    named = {name: columns[name] for name in Timetable.__struct_fields__}
+    return Timetable(**{**named, "schedule_kind": ScheduleKind(columns["schedule_kind"])})
+
+
+def check_version(if_match: str | None, version: int) -> None:
+    """RFC 9110, section 13.1.1: the change is made only to the version that the client has seen."""
+    if if_match is None:
+        return
+    accepted = {tag.strip().strip('"') for tag in if_match.split(",") if not tag.strip().startswith("W/")}
+    if not accepted & {"*", str(version)}:
+        message = (
+            f"The task has changed since you read it: its version is {version} now. Read it again, then change it."
+        )
+        raise PreconditionFailed(message)
+
+
+def _stored(name: str, value: object) -> object:
+    """The value in the form in which it is stored."""
+    match value:
+        case str() if name == "title":
+            return clean_title(value)
+        case list():
+            return distinct(value)
+        case Payload():
+            return stored_form(value)
+        case datetime():
+            return in_utc(name, value)
+        case _:
+            return value

@@ -1,0 +1,66 @@
+"""PURE: the types of a task's fields, and what a type cannot say about their values."""
+
+import unicodedata
+from datetime import UTC, datetime
+from typing import Annotated, TypeAlias
+
+import msgspec
+
+from shared.vocabulary.faults import invalid_field
+from shared.vocabulary.limits import (
+    DEDUPE_KEY_CHARACTERS,
+    DESCRIPTION_CHARACTERS,
+    MAX_RETRIES,
+    PRIORITY_HIGHEST,
+    PRIORITY_LOWEST,
+    RRULE_SET_CHARACTERS,
+    TAG_CHARACTERS,
+    TAGS_PER_TASK,
+    TIMEOUT_SECONDS,
+    TITLE_CHARACTERS,
+)
+
+TIMEZONE_DEFAULT = "Europe/Chisinau"
+TIMEZONE_CHARACTERS = 64
+DAY_SECONDS = 86_400
+YEAR_SECONDS = 366 * DAY_SECONDS
+MAX_RUNS = 1_000_000_000
+
+Title: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=TITLE_CHARACTERS)]
+Description: TypeAlias = Annotated[str, msgspec.Meta(max_length=DESCRIPTION_CHARACTERS)]
+Expression: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=RRULE_SET_CHARACTERS)]
+Timezone: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=TIMEZONE_CHARACTERS)]
+Priority: TypeAlias = Annotated[int, msgspec.Meta(ge=PRIORITY_HIGHEST, le=PRIORITY_LOWEST)]
+Key: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=DEDUPE_KEY_CHARACTERS)]
+Retries: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=MAX_RETRIES)]
+Timeout: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=TIMEOUT_SECONDS)]
+Window: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=YEAR_SECONDS)]
+Jitter: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=DAY_SECONDS)]
+Runs: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=MAX_RUNS)]
+Moment: TypeAlias = Annotated[datetime, msgspec.Meta(tz=True)]
+Tag: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=TAG_CHARACTERS)]
+Tags: TypeAlias = Annotated[list[Tag], msgspec.Meta(max_length=TAGS_PER_TASK)]
+
+
+def clean_title(title: str) -> str:
+    """Trimmed. Refused when nothing remains that a reader could see."""
+    trimmed = title.strip()
+    if not trimmed:
+        raise invalid_field("title", "A title needs at least one visible character.", "required")
+    if all(unicodedata.category(character).startswith(("C", "Z")) for character in trimmed):
+        message = "The title consists of control characters only; give it at least one visible one."
+        raise invalid_field("title", message, "invalid_character")
+    return trimmed
+
+
+def in_utc(field: str, moment: datetime) -> datetime:
+    """Postgres stores UTC: an offset must not lead out of the years 1 to 9999."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise invalid_field(field, "This instant lies outside the years 1 to 9999.", "invalid_datetime") from None
+
+
+def distinct(tags: list[str]) -> list[str]:
+    """Each tag once, in the order given."""
+    return list(dict.fromkeys(tags))

@@ -1,0 +1,90 @@
+-- name: insert_task
+-- takes: uuid, uuid, text, text, text, text, text, timestamptz, jsonb, int2, text, int4, int4, text, int4, text, text
+-- takes: text, int4, int4, timestamptz, timestamptz, int4, text[], text, timestamptz
+-- gives: created_at timestamptz
+-- A task and its cursor, in one round trip.
+WITH made AS (
+    INSERT INTO task (id, agent_id, title, description, schedule_kind, schedule_expr, timezone, anchor_at, payload,
+                      priority, dedupe_key, dedupe_window_seconds, max_retries, backoff_strategy, timeout_seconds,
+                      concurrency_key, overlap_policy, misfire_policy, misfire_window_seconds, jitter_seconds,
+                      starts_at, ends_at, max_runs, tags, traceparent)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23,
+            $24, $25)
+    RETURNING id, schedule_rev, created_at
+), pointed AS (
+    INSERT INTO schedule_cursor (task_id, schedule_rev, next_at)
+    SELECT id, schedule_rev, $26 FROM made
+)
+SELECT created_at FROM made
+
+-- name: lock_cursor
+-- takes: uuid
+-- gives: cursors int8, now timestamptz
+-- After the task: a scheduler waits for neither, so that nobody waits in a circle. Whoever holds both knows that no work is
+-- about to be made of this task, and its next statement sees what was made before. The time is that after the waiting.
+WITH locked AS MATERIALIZED (
+    SELECT FROM schedule_cursor WHERE task_id = $1 FOR UPDATE
+)
+SELECT (SELECT count(*) FROM locked) AS cursors, clock_timestamp() AS now
+
+-- name: put_cursor
+-- takes: uuid, int4, timestamptz, int4
+INSERT INTO schedule_cursor (task_id, schedule_rev, next_at, runs_planned)
+VALUES ($1, $2, $3, $4)
+ON CONFLICT (task_id) DO UPDATE
+   SET schedule_rev = excluded.schedule_rev, next_at = excluded.next_at, runs_planned = excluded.runs_planned
+
+-- name: drop_cursor
+-- takes: uuid
+DELETE FROM schedule_cursor WHERE task_id = $1
+
+-- name: count_planned_runs
+-- takes: uuid
+-- gives: planned int4
+-- What has counted towards max_runs and still stands.
+SELECT count(*)::int AS planned
+  FROM task_run
+ WHERE task_id = $1 AND source = 'schedule' AND skip_reason IS NULL
+
+-- name: withdraw_work
+-- takes: uuid, bool, text, timestamptz
+-- Takes back what no executor holds; $2: only what the schedule made and nobody has tried. What had come due or had been
+-- promised to someone gets its outcome, with the reason; an occurrence that still lay ahead was never more than a plan.
+WITH withdrawn AS (
+    DELETE FROM due_work
+     WHERE task_id = $1
+       AND (locked_until IS NULL OR locked_until <= $4)
+       AND (NOT $2 OR (source = 'schedule' AND attempt = 0))
+    RETURNING id, task_id, agent_id, scheduled_for, run_at, attempt, source
+)
+INSERT INTO task_run AS run (id, task_id, agent_id, scheduled_for, status, attempt, source, finished_at, skip_reason)
+SELECT w.id, w.task_id, w.agent_id, w.scheduled_for, 'canceled', w.attempt, w.source, $4, $3
+  FROM withdrawn w
+ WHERE least(w.scheduled_for, w.run_at) <= $4
+    OR w.attempt > 0
+    OR EXISTS (SELECT FROM task_run known WHERE known.id = w.id)
+ON CONFLICT (id) DO UPDATE
+   SET status = 'canceled', success = NULL, finished_at = excluded.finished_at, skip_reason = excluded.skip_reason
+ WHERE run.finished_at IS NULL
+
+-- name: request_cancel
+-- takes: uuid
+-- gives: id uuid
+-- Of the runs that an executor holds. It sees this when it renews its lease.
+UPDATE task_run run
+   SET cancel_requested_at = now()
+  FROM due_work w
+ WHERE w.task_id = $1 AND run.id = w.id AND run.finished_at IS NULL AND run.cancel_requested_at IS NULL
+RETURNING run.id
+
+-- name: insert_manual_work
+-- takes: uuid, uuid, uuid, int4, timestamptz, int2, text, text, text
+-- Work and the run that shows it, so that the answer names a run which exists.
+WITH work AS (
+    INSERT INTO due_work (id, task_id, agent_id, schedule_rev, scheduled_for, run_at, priority, source, concurrency_key,
+                          traceparent)
+    VALUES ($1, $2, $3, $4, $5, $5, $6, 'manual', $7, $8)
+    RETURNING id, task_id, agent_id, scheduled_for, source
+)
+INSERT INTO task_run (id, task_id, agent_id, scheduled_for, status, source, trace_id)
+SELECT id, task_id, agent_id, scheduled_for, 'queued', source, $9 FROM work

@@ -1,0 +1,118 @@
+"""Tasks as they are sent and answered."""
+
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from services.gateway.tasks import fields
+from services.gateway.tasks.pipeline import Payload
+from shared.vocabulary.limits import (
+    MAX_RETRIES_DEFAULT,
+    MISFIRE_WINDOW_SECONDS_DEFAULT,
+    PRIORITY_DEFAULT,
+    TIMEOUT_SECONDS_DEFAULT,
+)
+from shared.vocabulary.states import BackoffStrategy, MisfirePolicy, OverlapPolicy, ScheduleKind, TaskStatus
+
+
+class TaskCreate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`created_by`: the agent that is to own the task; only an admin may name another than itself."""
+
+    title: fields.Title
+    description: fields.Description = ""
+    schedule_kind: ScheduleKind
+    schedule_expr: fields.Expression
+    timezone: fields.Timezone = fields.TIMEZONE_DEFAULT
+    payload: Payload
+    priority: fields.Priority = PRIORITY_DEFAULT
+    dedupe_key: fields.Key | None = None
+    dedupe_window_seconds: fields.Window = 0
+    max_retries: fields.Retries = MAX_RETRIES_DEFAULT
+    backoff_strategy: BackoffStrategy = BackoffStrategy.EXPONENTIAL_JITTER
+    timeout_seconds: fields.Timeout = TIMEOUT_SECONDS_DEFAULT
+    concurrency_key: fields.Key | None = None
+    overlap_policy: OverlapPolicy = OverlapPolicy.SKIP
+    misfire_policy: MisfirePolicy = MisfirePolicy.LATEST
+    misfire_window_seconds: fields.Window = MISFIRE_WINDOW_SECONDS_DEFAULT
+    jitter_seconds: fields.Jitter = 0
+    starts_at: fields.Moment | None = None
+    ends_at: fields.Moment | None = None
+    max_runs: fields.Runs | None = None
+    tags: fields.Tags = []
+    created_by: UUID | None = None
+
+
+class TaskUpdate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is left out stays as it is; null removes a value that may be absent."""
+
+    title: fields.Title | UnsetType = UNSET
+    description: fields.Description | UnsetType = UNSET
+    schedule_kind: ScheduleKind | UnsetType = UNSET
+    schedule_expr: fields.Expression | UnsetType = UNSET
+    timezone: fields.Timezone | UnsetType = UNSET
+    payload: Payload | UnsetType = UNSET
+    priority: fields.Priority | UnsetType = UNSET
+    dedupe_key: fields.Key | UnsetType | None = UNSET
+    dedupe_window_seconds: fields.Window | UnsetType = UNSET
+    max_retries: fields.Retries | UnsetType = UNSET
+    backoff_strategy: BackoffStrategy | UnsetType = UNSET
+    timeout_seconds: fields.Timeout | UnsetType = UNSET
+    concurrency_key: fields.Key | UnsetType | None = UNSET
+    overlap_policy: OverlapPolicy | UnsetType = UNSET
+    misfire_policy: MisfirePolicy | UnsetType = UNSET
+    misfire_window_seconds: fields.Window | UnsetType = UNSET
+    jitter_seconds: fields.Jitter | UnsetType = UNSET
+    starts_at: fields.Moment | UnsetType | None = UNSET
+    ends_at: fields.Moment | UnsetType | None = UNSET
+    max_runs: fields.Runs | UnsetType | None = UNSET
+    tags: fields.Tags | UnsetType = UNSET
+
+
+class NoOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An action that takes no options: the body may be left out, or be an empty object."""
+
+
+class TaskFilter(msgspec.Struct, frozen=True):
+    """What None says nothing about."""
+
+    status: TaskStatus | None
+    schedule_kind: ScheduleKind | None
+    created_by: UUID | None
+    tag: str | None
+
+
+class TaskView(msgspec.Struct, frozen=True, kw_only=True):
+    """A task as its owner sees it. Instants are UTC. `next_run_at` is null when nothing is ahead."""
+
+    id: UUID
+    title: str
+    description: str
+    schedule_kind: ScheduleKind
+    schedule_expr: str
+    timezone: str
+    payload: Payload
+    status: TaskStatus
+    status_note: str | None
+    schedule_error: str | None
+    priority: int
+    dedupe_key: str | None
+    dedupe_window_seconds: int
+    max_retries: int
+    backoff_strategy: BackoffStrategy
+    timeout_seconds: int
+    concurrency_key: str | None
+    overlap_policy: OverlapPolicy
+    misfire_policy: MisfirePolicy
+    misfire_window_seconds: int
+    jitter_seconds: int
+    starts_at: datetime | None
+    ends_at: datetime | None
+    max_runs: int | None
+    tags: list[str]
+    created_by: UUID
+    created_at: datetime
+    updated_at: datetime
+    version: int
+    next_run_at: datetime | None

@@ -1,0 +1,160 @@
+"""When a task fires, what a change changes, and what a payload may say: decided without a database."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+
+from services.gateway.agents.names import clean_name, name_key
+from services.gateway.health.repository import Look
+from services.gateway.health.revision import newest_revision
+from services.gateway.health.service import judge
+from services.gateway.health.wire import Check, Instance
+from services.gateway.tasks.changes import changes_of, check_version
+from services.gateway.tasks.fields import clean_title
+from services.gateway.tasks.pipeline import Payload, check_pipeline, stored_form
+from services.gateway.tasks.schedule import Timetable, accept, compile_timetable, next_occurrence
+from services.gateway.tasks.wire import TaskUpdate
+from shared.outbound.addresses import AddressPolicy
+from shared.vocabulary.faults import Invalid, PreconditionFailed
+from shared.vocabulary.states import ScheduleKind
+
+NOW = datetime(2026, 6, 1, 12, 30, tzinfo=UTC)
+HOURLY = Timetable(
+    schedule_kind=ScheduleKind.CRON,
+    schedule_expr="0 * * * *",
+    timezone="UTC",
+    anchor_at=NOW,
+    starts_at=None,
+    ends_at=None,
+    max_runs=None,
+    jitter_seconds=0,
+)
+
+
+def _with(**changes: object) -> Timetable:
+    return msgspec.structs.replace(HOURLY, **changes)
+
+
+def _next(timetable: Timetable, runs_planned: int = 0) -> datetime | None:
+    return next_occurrence(timetable, compile_timetable(timetable), NOW, runs_planned)
+
+
+def test_the_next_time_lies_strictly_after_now() -> None:
+    assert _next(HOURLY) == datetime(2026, 6, 1, 13, tzinfo=UTC)
+
+
+def test_an_occurrence_at_the_start_counts_and_one_at_the_end_too() -> None:
+    start = datetime(2026, 6, 2, 5, tzinfo=UTC)
+    assert _next(_with(starts_at=start)) == start
+    assert _next(_with(ends_at=datetime(2026, 6, 1, 13, tzinfo=UTC))) == datetime(2026, 6, 1, 13, tzinfo=UTC)
+
+
+def test_nothing_follows_the_end_or_the_last_run() -> None:
+    assert _next(_with(ends_at=NOW + timedelta(minutes=29))) is None
+    assert _next(_with(max_runs=3), runs_planned=3) is None
+    assert _next(_with(max_runs=3), runs_planned=2) is not None
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"ends_at": NOW}, "schedule_never_fires"),
+        ({"starts_at": NOW + timedelta(hours=2), "ends_at": NOW + timedelta(hours=1)}, "out_of_range"),
+        ({"schedule_expr": "* * * * * *"}, "schedule_too_frequent"),
+        ({"schedule_kind": ScheduleKind.EVENT}, "invalid_schedule"),
+        ({"schedule_expr": "0 0 30 2 *"}, "schedule_never_fires"),
+    ],
+)
+def test_a_timetable_that_cannot_be_kept_is_refused(changes: dict[str, Any], code: str) -> None:
+    with pytest.raises(Invalid) as refusal:
+        accept(_with(**changes), NOW, 10)
+    assert refusal.value.error_code == code
+
+
+COLUMNS: dict[str, Any] = {
+    "title": "old",
+    "payload": {"pipeline": []},
+    "tags": ["a"],
+    "timezone": "UTC",
+    "starts_at": NOW,
+    "priority": 5,
+    "dedupe_key": "k",
+}
+
+
+def _changes(**given: object) -> dict[str, Any]:
+    columns = {**dict.fromkeys(TaskUpdate.__struct_fields__), **COLUMNS}
+    return dict(changes_of(columns, msgspec.structs.replace(TaskUpdate(), **given)).values)
+
+
+def test_only_what_differs_is_a_change() -> None:
+    assert _changes() == {}
+    assert _changes(title=" old ", tags=["a", "a"], priority=5) == {}
+    assert _changes(title="new", priority=5) == {"title": "new"}
+    assert _changes(dedupe_key=None) == {"dedupe_key": None}
+
+
+def test_the_same_instant_in_another_zone_is_no_change() -> None:
+    assert _changes(starts_at=datetime.fromisoformat("2026-06-01T15:30:00+03:00")) == {}
+
+
+@pytest.mark.parametrize("if_match", [None, '"3"', "3", "*", '"1", "3"'])
+def test_a_version_that_fits_is_accepted(if_match: str | None) -> None:
+    check_version(if_match, 3)
+
+
+@pytest.mark.parametrize("if_match", ['"2"', 'W/"3"', "", '"33"'])
+def test_another_version_is_refused(if_match: str) -> None:
+    with pytest.raises(PreconditionFailed):
+        check_version(if_match, 3)
+
+
+@pytest.mark.parametrize(
+    ("title", "code"), [("", "required"), (" \u2003 ", "required"), ("\u200b\u202e", "invalid_character")]
+)
+def test_a_title_that_nobody_can_see_is_refused(title: str, code: str) -> None:
+    with pytest.raises(Invalid) as refusal:
+        clean_title(title)
+    assert refusal.value.error_code == code
+
+
+def test_what_is_stored_of_a_step_is_what_was_given() -> None:
+    given = {"params": {}, "pipeline": [{"id": "a", "uses": "http.request", "with": {"url": "https://example.com/"}}]}
+    payload = msgspec.convert(given, Payload)
+    check_pipeline(payload, AddressPolicy())
+    assert stored_form(payload) == given
+
+
+def test_names_that_look_alike_have_one_key() -> None:
+    assert len({name_key(name) for name in ("Straße", "STRASSE", "\uff33\uff34RASSE", "strasse")}) == 1
+    assert name_key("a") != name_key("b")
+
+
+@pytest.mark.parametrize("name", ["", "  ", "a\u0007b", "a\u202eb"])
+def test_a_name_that_hides_something_is_refused(name: str) -> None:
+    with pytest.raises(Invalid):
+        clean_name(name)
+
+
+def _look(**silent_seconds: float) -> Look:
+    return Look("0001", [Instance(service, "one", "0", silent) for service, silent in silent_seconds.items()])
+
+
+def test_all_must_be_well_for_the_system_to_be_ready_but_redis() -> None:
+    well = _look(scheduler=1, executor=10)
+    assert judge(well, is_redis_there=True, expected_revision="0001").is_ready
+    assert judge(well, is_redis_there=False, expected_revision="0001").is_ready
+    assert not judge(well, is_redis_there=True, expected_revision="0002").is_ready
+    assert not judge(_look(scheduler=1, executor=10.1), is_redis_there=True, expected_revision="0001").is_ready
+    assert not judge(_look(executor=1), is_redis_there=True, expected_revision="0001").is_ready
+    assert judge(None, is_redis_there=True, expected_revision="0001").database is Check.FAILED
+
+
+def test_the_newest_revision_is_that_of_alembic() -> None:
+    config = Config()
+    config.set_main_option("script_location", "shared/migrations")
+    assert newest_revision() == ScriptDirectory.from_config(config).get_current_head()
