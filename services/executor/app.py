@@ -16,10 +16,10 @@ from services.executor.tools.http_request import HttpRequest
 from services.executor.tools.registry import Toolbox
 from services.executor.worker import TOOLBOX, ExecutorWorker
 from shared.database.pool import open_pool
-from shared.outbound.addresses import AddressPolicy
 from shared.runtime.heartbeat import Heartbeat
 from shared.runtime.listening import Listening
 from shared.runtime.loop import Running
+from shared.runtime.settings import parse_policy
 from shared.streams.client import CONNECT_TIMEOUT_SECONDS, open_redis
 from shared.streams.doorbell import Bell, Listener
 from shared.telemetry.tracing import set_up_tracing
@@ -50,7 +50,7 @@ class Executor:
         stack.callback(self._tracing.shutdown)
         pool = await self._pool(stack, settings.database_pool_size)
         lease_pool = await self._pool(stack, LEASE_CONNECTIONS)
-        policy = AddressPolicy.parse(settings.outbound_allow)
+        policy = parse_policy(settings.outbound_allow)
         toolbox = Toolbox([HttpRequest(policy, connections=settings.max_jobs)])
         stack.push_async_callback(toolbox.close)
         leases = LeaseKeeper(

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import msgspec
 
-from shared.runtime.settings import ServiceSettings
+from shared.runtime.settings import ServiceSettings, parse_policy
 from shared.vocabulary.limits import LEASE_RENEW_SECONDS, LEASE_SECONDS
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
@@ -22,3 +22,6 @@ class ExecutorSettings(ServiceSettings, frozen=True, kw_only=True):
     lease_renew_seconds: Positive = LEASE_RENEW_SECONDS
     database_pool_size: Annotated[int, msgspec.Meta(ge=2)] = 4
     outbound_allow: str = ""
+
+    def __post_init__(self) -> None:
+        parse_policy(self.outbound_allow)

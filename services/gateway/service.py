@@ -11,10 +11,11 @@ from services.gateway.database import Database
 from services.gateway.health.revision import newest_revision
 from services.gateway.health.service import HealthService
 from services.gateway.server import HttpServer
-from services.gateway.settings import GatewaySettings, parse_policy
+from services.gateway.settings import GatewaySettings
 from shared.database.pool import LIMITS, open_pool
 from shared.runtime.heartbeat import Heartbeat
 from shared.runtime.loop import Running
+from shared.runtime.settings import parse_policy
 from shared.streams.client import open_redis
 from shared.telemetry.tracing import set_up_tracing
 

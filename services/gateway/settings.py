@@ -4,8 +4,7 @@ from typing import Annotated
 
 import msgspec
 
-from shared.outbound.addresses import AddressPolicy
-from shared.runtime.settings import DatabaseSettings, ServiceSettings, SettingsFault
+from shared.runtime.settings import DatabaseSettings, ServiceSettings, SettingsFault, parse_policy
 
 TOKEN_KEY_CHARACTERS_MIN = 32
 TOKEN_KEY_DISTINCT_MIN = 8
@@ -45,10 +44,3 @@ def check_token_key(key: str) -> None:
         raise SettingsFault(f"PAO_TOKEN_KEY needs at least {TOKEN_KEY_CHARACTERS_MIN} characters")
     if len(set(key)) < TOKEN_KEY_DISTINCT_MIN:
         raise SettingsFault("PAO_TOKEN_KEY must be random; the given one repeats itself")
-
-
-def parse_policy(outbound_allow: str) -> AddressPolicy:
-    try:
-        return AddressPolicy.parse(outbound_allow)
-    except ValueError as fault:
-        raise SettingsFault(f"PAO_OUTBOUND_ALLOW: {fault}") from fault

@@ -8,8 +8,9 @@ from typing import Self
 
 import msgspec
 
+from shared.outbound.addresses import AddressPolicy
+
 ENVIRONMENT_PREFIX = "PAO_"
-TOKEN_KEY_BYTES_MIN = 32
 
 
 class SettingsFault(Exception):
@@ -68,10 +69,19 @@ def _value_of(field: str, environment: Mapping[str, str]) -> str | None:
 
 def _explain(message: str) -> str:
     """Turn msgspec's sentence about a field into one about the variable that the operator set."""
+    before, _, path = message.rpartition(" - at ")
+    if path.startswith("`$."):
+        return f"{ENVIRONMENT_PREFIX}{path.strip('`')[2:].upper()}: {before}"
     match message.split("`"):
-        case [before, path, *_] if path.startswith("$."):
-            return f"{ENVIRONMENT_PREFIX}{path[2:].upper()}: {before.removesuffix(' - at ')}"
         case [_, field, *_] if "missing required field" in message:
             return f"{ENVIRONMENT_PREFIX}{field.upper()} is not set"
         case _:
             return message
+
+
+def parse_policy(outbound_allow: str) -> AddressPolicy:
+    """The setting `outbound_allow` as the policy that gateway and executor share."""
+    try:
+        return AddressPolicy.parse(outbound_allow)
+    except ValueError as fault:
+        raise SettingsFault(f"{ENVIRONMENT_PREFIX}OUTBOUND_ALLOW: {fault}") from fault

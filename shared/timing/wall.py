@@ -10,8 +10,9 @@ from shared.timing.seconds import DAY, HOUR, LAST_DAY, instant_of
 # Since 1900 no zone has been further from UTC than 14 hours, and none has changed its clocks twice in four days: every
 # instant of a local day lies within this distance of the same day in UTC, and there is one change at most.
 FARTHEST_OFFSET = 16 * HOUR
-# Debian's cron takes a jump of three hours or more for a correction of the clock and catches up with nothing.
-LONGEST_GAP_CAUGHT_UP = 3 * HOUR
+# Debian's cron takes a jump of three hours for a correction of the clock and catches up with nothing. Zones do jump so
+# (Casey, 2016-10-22), and a daily task would lose that day; only a whole day left out has nothing to catch up with.
+GAP_OF_A_WHOLE_DAY = DAY
 DAYS_REMEMBERED = 1024
 
 
@@ -56,7 +57,7 @@ def moved_forward(zone: ZoneInfo, day: int) -> tuple[Stretch, ...]:
 @lru_cache(DAYS_REMEMBERED)
 def caught_up(zone: ZoneInfo, day: int) -> tuple[Stretch, ...]:
     """cron(8) of Debian: skipped times come all at once, right after the gap; of a repeated one the first counts."""
-    parts = (part for part in _once_each(zone, day) if not isinstance(part, Gap) or part.length < LONGEST_GAP_CAUGHT_UP)
+    parts = (part for part in _once_each(zone, day) if not isinstance(part, Gap) or part.length < GAP_OF_A_WHOLE_DAY)
     return tuple(part.read(pinned=part.ends) if isinstance(part, Gap) else part for part in parts)
 
 

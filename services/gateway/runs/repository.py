@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, Text, and_, case, cast, false, func, not_, or_, select
+from sqlalchemy import ColumnElement, Select, Text, Uuid, and_, bindparam, case, cast, false, func, not_, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.runs.wire import RunFilter, RunView
@@ -38,15 +38,22 @@ def _columns(computed: Mapping[str, ColumnElement[Any]]) -> list[ColumnElement[A
 
 
 WHOLE_VIEW, LISTED_VIEW = _columns(WHOLE), _columns(LISTED)
+OWNER = bindparam("owner", type_=Uuid())
+# Made once: building a statement and fitting a cached result to it takes longer than Postgres needs to answer.
+FIND = select(*WHOLE_VIEW).where(
+    TaskRun.id == bindparam("run_id", type_=Uuid()), or_(OWNER.is_(None), TaskRun.agent_id == OWNER)
+)
 
 
 async def find_run(connection: AsyncConnection, run_id: UUID, owner: UUID | None) -> RunView | None:
-    return await _first(connection, _owned(select(*WHOLE_VIEW), owner).where(TaskRun.id == run_id))
+    row = (await connection.execute(FIND, {"run_id": run_id, "owner": owner})).mappings().first()
+    return None if row is None else RunView(**row)
 
 
 async def find_latest_run(connection: AsyncConnection, task_id: UUID, owner: UUID | None) -> RunView | None:
     query = _owned(select(*WHOLE_VIEW), owner).where(TaskRun.task_id == task_id)
-    return await _first(connection, query.order_by(TaskRun.id.desc()).limit(1))
+    row = (await connection.execute(query.order_by(TaskRun.id.desc()).limit(1))).mappings().first()
+    return None if row is None else RunView(**row)
 
 
 async def list_runs(
@@ -62,11 +69,6 @@ async def list_runs(
 async def task_exists(connection: AsyncConnection, task_id: UUID, owner: UUID | None) -> bool:
     query = select(Task.id).where(Task.id == task_id)
     return await connection.scalar(query if owner is None else query.where(Task.agent_id == owner)) is not None
-
-
-async def _first(connection: AsyncConnection, query: Select[Any]) -> RunView | None:
-    row = (await connection.execute(query)).mappings().first()
-    return None if row is None else RunView(**row)
 
 
 def _owned(query: Select[Any], owner: UUID | None) -> Select[Any]:

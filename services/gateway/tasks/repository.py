@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, func, select, update
+from sqlalchemy import ColumnElement, Select, Uuid, and_, bindparam, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -33,7 +33,12 @@ COMPUTED: Mapping[str, ColumnElement[Any]] = {
 VIEW = [COMPUTED[name] if name in COMPUTED else getattr(Task, name) for name in TaskView.__struct_fields__]
 
 
-COLUMNS = select(Task.__table__, func.now().label("now"))
+OWNER = bindparam("owner", type_=Uuid())
+ONE = and_(Task.id == bindparam("task_id", type_=Uuid()), or_(OWNER.is_(None), Task.agent_id == OWNER))
+# Made once: building a statement and fitting a cached result to it takes longer than Postgres needs to answer.
+FIND = select(*VIEW).where(ONE)
+COLUMNS = select(Task.__table__, func.now().label("now")).where(ONE)
+LOCK, HOLD = COLUMNS.with_for_update(key_share=True), COLUMNS.with_for_update(read=True)
 
 
 async def insert_task(
@@ -64,7 +69,7 @@ async def insert_task(
 
 async def find_task(connection: AsyncConnection, task_id: UUID, owner: UUID | None) -> TaskView | None:
     """`owner` None: whoever owns it."""
-    row = (await connection.execute(_owned(select(*VIEW), owner).where(Task.id == task_id))).mappings().first()
+    row = (await connection.execute(FIND, {"task_id": task_id, "owner": owner})).mappings().first()
     return None if row is None else TaskView(**row)
 
 
@@ -80,7 +85,7 @@ async def list_tasks(
 
 async def lock_task(connection: AsyncConnection, task_id: UUID, owner: UUID | None) -> dict[str, Any] | None:
     """Its columns and the database's `now`, once nobody else can change it or make work of it."""
-    task = await _first(connection, _owned(COLUMNS, owner).where(Task.id == task_id).with_for_update(key_share=True))
+    task = await _one(connection, LOCK, task_id, owner)
     if task is None:
         return None
     rows = await run(connection, SQL["lock_cursor"], task_id)
@@ -89,7 +94,7 @@ async def lock_task(connection: AsyncConnection, task_id: UUID, owner: UUID | No
 
 async def hold_task(connection: AsyncConnection, task_id: UUID, owner: UUID | None) -> dict[str, Any] | None:
     """As `lock_task`, against changes of the task only: work may be made of it beside this."""
-    return await _first(connection, _owned(COLUMNS, owner).where(Task.id == task_id).with_for_update(read=True))
+    return await _one(connection, HOLD, task_id, owner)
 
 
 async def update_task(connection: AsyncConnection, task_id: UUID, values: Mapping[str, Any]) -> None:
@@ -151,8 +156,10 @@ async def is_active_agent(connection: AsyncConnection, agent_id: UUID) -> bool:
     return await connection.scalar(query) is not None
 
 
-async def _first(connection: AsyncConnection, query: Select[Any]) -> dict[str, Any] | None:
-    row = (await connection.execute(query)).mappings().first()
+async def _one(
+    connection: AsyncConnection, query: Select[Any], task_id: UUID, owner: UUID | None
+) -> dict[str, Any] | None:
+    row = (await connection.execute(query, {"task_id": task_id, "owner": owner})).mappings().first()
     return None if row is None else {str(name): value for name, value in row.items()}
 
 

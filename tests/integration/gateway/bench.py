@@ -92,8 +92,7 @@ class Bench:
         return found
 
     async def client(self, **headers: str) -> httpx.AsyncClient:
-        opened = httpx.AsyncClient(base_url=f"{self.url}/v1", headers=headers, timeout=10)
-        return await self._stack.enter_async_context(opened)
+        return await self._stack.enter_async_context(open_client(f"{self.url}/v1", headers))
 
     async def caller(
         self,
@@ -126,6 +125,11 @@ class Bench:
         return await self.caller(Scope.ADMIN)
 
 
+def open_client(url: str, headers: Mapping[str, str] | None = None) -> httpx.AsyncClient:
+    """Without certificates, whose loading takes longer than most tests."""
+    return httpx.AsyncClient(base_url=url, headers=headers, timeout=10, verify=False)  # noqa: S501
+
+
 class Served(NamedTuple):
     url: str
     database_url: str
@@ -147,7 +151,7 @@ async def started(settings: GatewaySettings) -> AsyncIterator[httpx.AsyncClient]
     service = Gateway(settings, "gateway-of-one-test")
     await service.start()
     try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{service.port}/v1", timeout=10) as client:
+        async with open_client(f"http://127.0.0.1:{service.port}/v1") as client:
             yield client
     finally:
         await service.stop()

@@ -1,12 +1,10 @@
 from typing import Any
 
-import httpx
-
-from tests.integration.gateway.bench import Bench
+from tests.integration.gateway.bench import Bench, open_client
 
 
 async def _document(gateway: Bench) -> dict[str, Any]:
-    async with httpx.AsyncClient(base_url=gateway.url) as client:
+    async with open_client(gateway.url) as client:
         found: dict[str, Any] = (await client.get("/schema/openapi.json")).json()
         return found
 
@@ -38,6 +36,6 @@ async def test_the_document_shows_the_fields_of_a_task_with_their_bounds(gateway
 
 
 async def test_what_the_document_does_not_have_is_answered_as_every_error(gateway: Bench) -> None:
-    async with httpx.AsyncClient(base_url=gateway.url) as client:
+    async with open_client(gateway.url) as client:
         answer = await client.get("/schema/nothing")
     assert (answer.status_code, answer.json()["error_code"]) == (404, "not_found")

@@ -37,6 +37,8 @@ SAO_PAULO, APIA, CASABLANCA, ST_JOHNS = "America/Sao_Paulo", "Pacific/Apia", "Af
         # Apia, 2011-12-30: the whole day is left out.
         (APIA, "0 9 * * *", "2011-12-29 00:00", ["29 09:00-1000", "31 09:00+1400"]),
         (APIA, "0 12 30 12 *", "2011-12-29 00:00", ["30 12:00+1400"]),
+        # Casey, 2016-10-22: midnight becomes 03:00.
+        ("Antarctica/Casey", "30 1 * * *", "2016-10-21 12:00", ["22 03:00+1100", "23 01:30+1100"]),
         # Casablanca leaves summer time for Ramadan: 2026-02-15, 03:00 becomes 02:00; 2026-03-22, 02:00 becomes 03:00.
         (CASABLANCA, "30 2 * * *", "2026-02-14 12:00", ["15 02:30+0100", "16 02:30+0000"]),
         (CASABLANCA, "30 2 * * *", "2026-03-21 12:00", ["22 03:00+0100", "23 02:30+0100"]),
