@@ -14,14 +14,16 @@ from services.scheduler.planner import Cursor, Occurrence, Plan, plan
 from services.scheduler.settings import SchedulerSettings
 from shared.database.pool import Connection
 from shared.database.statements import load_statements
-from shared.timing.schedule import Schedule, compile_schedule
+from shared.timing.timetable import compile_timetable
 from shared.vocabulary.limits import POLL_SECONDS
-from shared.vocabulary.states import ScheduleKind
 
 logger = structlog.get_logger(__name__)
 
 SQL = load_statements("services.scheduler", "sql/cursors.sql")
 SCHEDULES_COMPILED = 20_000
+# Bounds of one transaction: its locks and its statements must stay short, whatever the schedules cost.
+OCCURRENCES_PER_ROUND = 5_000
+PLANNING_SECONDS = 1.0
 # A schedule that cannot be planned is tried again after this long, in case it was mended by hand.
 BAD_SCHEDULE_PAUSE_SECONDS = 3600.0
 
@@ -66,7 +68,7 @@ class Materialiser:
         self._on_planned = on_planned
         self._horizon = timedelta(seconds=settings.horizon_seconds)
         self._batch = settings.materialise_batch
-        self._compiled = functools.lru_cache(SCHEDULES_COMPILED)(_compile)
+        self._compiled = functools.lru_cache(SCHEDULES_COMPILED)(compile_timetable)
 
     async def start(self) -> None:
         return None
@@ -91,28 +93,33 @@ class Materialiser:
             due=len(due),
             skipped=sum(len(planned.plan.skipped) for planned in good),
             bad=len(bad),
-            is_backlog_left=len(rows) == self._batch or self._is_cut_short(good, database_now),
+            is_backlog_left=self._is_backlog_left(len(rows), good, bad, database_now),
         )
 
-    def _is_cut_short(self, good: Sequence[Planned], now: datetime) -> bool:
+    def _is_backlog_left(self, locked: int, good: Sequence[Planned], bad: Sequence[Bad], now: datetime) -> bool:
+        if locked == self._batch or locked > len(good) + len(bad):
+            return True
         until = now + self._horizon
         return any(planned.plan.next_at is not None and planned.plan.next_at <= until for planned in good)
 
     def _plan_all(self, cursors: Sequence[Cursor], now: datetime) -> tuple[list[Planned], list[Bad]]:
+        """As many as a transaction should hold; the cursors of the rest stay where they are."""
         good: list[Planned] = []
         bad: list[Bad] = []
+        began_at = time.monotonic()
+        occurrences = 0
         for cursor in cursors:
+            if occurrences >= OCCURRENCES_PER_ROUND or time.monotonic() - began_at > PLANNING_SECONDS:
+                break
             try:
-                schedule = self._compiled(cursor.schedule_kind, cursor.schedule_expr, cursor.timezone, cursor.anchor_at)
-                good.append(Planned(cursor, plan(schedule, cursor, now, self._horizon)))
+                planned = plan(self._compiled(cursor.timetable), cursor, now, self._horizon)
             except Exception as error:  # noqa: BLE001 (supervises one schedule, so that the others go on)
                 logger.warning("schedule_bad", task_id=str(cursor.task_id), error=repr(error))
                 bad.append(Bad(cursor, str(error) or repr(error)))
+                continue
+            good.append(Planned(cursor, planned))
+            occurrences += len(planned.occurrences)
         return good, bad
-
-
-def _compile(kind: ScheduleKind, expr: str, timezone: str, anchor: datetime) -> Schedule:
-    return compile_schedule(kind, expr, timezone, anchor=anchor)
 
 
 def _cursor(row: asyncpg.Record) -> Cursor:

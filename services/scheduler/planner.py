@@ -1,14 +1,17 @@
 """PURE: what becomes of each nominal time of one schedule, seen from one instant."""
 
+import math
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
 
+from shared.timing.exclusions import Exclusion
 from shared.timing.jitter import jitter
 from shared.timing.schedule import Schedule
-from shared.vocabulary.ids import occurrence_id
+from shared.timing.timetable import Timetable
+from shared.vocabulary.ids import AT_ITS_TIME, occurrence_id
 from shared.vocabulary.limits import MISFIRE_RUNS_MAX
 from shared.vocabulary.states import MisfirePolicy, ScheduleKind, SkipReason
 
@@ -16,8 +19,6 @@ from shared.vocabulary.states import MisfirePolicy, ScheduleKind, SkipReason
 MISFIRE_GRACE = timedelta(seconds=10)
 # Nominal times of one schedule in one round; the rest follow in the next.
 TIMES_PER_ROUND = 500
-
-AT_ITS_TIME = "at"
 
 RUNS_ALLOWED = {MisfirePolicy.LATEST: 1, MisfirePolicy.ALL: MISFIRE_RUNS_MAX, MisfirePolicy.SKIP: 0}
 REASON_BEYOND_ALLOWED = {
@@ -28,7 +29,8 @@ REASON_BEYOND_ALLOWED = {
 
 
 class Cursor(msgspec.Struct, frozen=True):
-    """A locked cursor with what its task says about the schedule, in the order of `lock_due_cursors`."""
+    """A locked cursor with what its task says about the schedule, in the columns of `lock_due_cursors`. `exclusions` is
+    their JSON as text, so that equal schedules are equal values."""
 
     task_id: UUID
     schedule_rev: int
@@ -44,8 +46,22 @@ class Cursor(msgspec.Struct, frozen=True):
     misfire_policy: MisfirePolicy
     misfire_window_seconds: int
     jitter_seconds: int
+    starts_at: datetime | None
     ends_at: datetime | None
+    exclusions: str
     max_runs: int | None
+
+    @property
+    def timetable(self) -> Timetable:
+        return Timetable(
+            schedule_kind=self.schedule_kind,
+            schedule_expr=self.schedule_expr,
+            timezone=self.timezone,
+            anchor_at=self.anchor_at,
+            starts_at=self.starts_at,
+            ends_at=self.ends_at,
+            exclusions=msgspec.json.decode(self.exclusions, type=tuple[Exclusion, ...]),
+        )
 
 
 class Occurrence(msgspec.Struct, frozen=True):
@@ -77,7 +93,7 @@ def plan(schedule: Schedule, cursor: Cursor, now: datetime, horizon: timedelta) 
     until = now + horizon
     times = _times_ahead(schedule, cursor, until)
     missed = sum(at < now - MISFIRE_GRACE for at in times)
-    runs_left = TIMES_PER_ROUND if cursor.max_runs is None else cursor.max_runs - cursor.runs_planned
+    runs_left = math.inf if cursor.max_runs is None else cursor.max_runs - cursor.runs_planned
     planned: list[Occurrence] = []
     for index, at in enumerate(times):
         if runs_left <= 0:
@@ -98,7 +114,7 @@ def _times_ahead(schedule: Schedule, cursor: Cursor, until: datetime) -> list[da
     """
     times: list[datetime] = []
     at = schedule.next_after(cursor.next_at - timedelta(microseconds=1))
-    while at is not None and (cursor.ends_at is None or at <= cursor.ends_at):
+    while at is not None:
         times.append(at)
         if at > until or len(times) > TIMES_PER_ROUND + MISFIRE_RUNS_MAX:
             break

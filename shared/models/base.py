@@ -18,6 +18,7 @@ NAMING = {
 
 # Plain JSON as the drivers give it: its shape is checked where it enters, by msgspec.
 Json = dict[str, Any]
+JsonList = list[Any]
 
 
 class Base(DeclarativeBase):
@@ -26,6 +27,7 @@ class Base(DeclarativeBase):
         str: Text(),
         datetime: DateTime(timezone=True),
         Json: JSONB(none_as_null=True),
+        JsonList: JSONB(none_as_null=True),
         list[str]: ARRAY(Text()),
     }
 

@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from shared.models.base import Base, Id, Json, Moment, Small, StampedNow
+from shared.models.base import Base, Id, Json, JsonList, Moment, Small, StampedNow
 
 
 class Task(Base):
@@ -24,6 +24,7 @@ class Task(Base):
             unique=True,
             postgresql_where=text("dedupe_key IS NOT NULL AND status IN ('active', 'paused')"),
         ),
+        Index("task_paused_until_idx", "paused_until", postgresql_where=text("paused_until IS NOT NULL")),
     )
 
     id: Mapped[Id]
@@ -53,6 +54,11 @@ class Task(Base):
     starts_at: Mapped[datetime | None]
     ends_at: Mapped[datetime | None]
     max_runs: Mapped[int | None]
+    exclusions: Mapped[JsonList] = mapped_column(server_default=text("'[]'"))
+    # When a paused task is to be active again by itself.
+    paused_until: Mapped[datetime | None]
+    # A CEL expression over an event's payload.
+    event_filter: Mapped[str | None]
     tags: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
     traceparent: Mapped[str | None]
     version: Mapped[int] = mapped_column(server_default=text("1"))

@@ -8,6 +8,9 @@ from uuid import UUID
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_MILLISECONDS = (1 << 48) - 1
 
+# The trigger of an occurrence that a schedule yields.
+AT_ITS_TIME = "at"
+
 _VERSION_7 = 0x7 << 76
 _VARIANT_RFC = 0b10 << 62
 _RANDOM_A_MASK = 0xFFF
@@ -38,7 +41,7 @@ def first_uuid7_at(instant: datetime) -> UUID:
 def occurrence_id(task_id: UUID, schedule_rev: int, scheduled_for: datetime, trigger: str) -> UUID:
     """The identity of an occurrence: equal inputs give equal ids, so that it cannot exist twice.
 
-    `trigger` is `at` for a nominal time of the schedule, or says which event, key or draw asked for the run. The
+    `trigger` is AT_ITS_TIME for a nominal time of the schedule, or says which event, key or draw asked for the run. The
     nominal time enters with its microseconds, not only with the milliseconds that the layout shows.
     """
     text = f"{task_id}:{schedule_rev}:{scheduled_for.astimezone(UTC).isoformat()}:{trigger}"

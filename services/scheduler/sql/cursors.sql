@@ -3,12 +3,12 @@
 -- gives: now timestamptz, task_id uuid, schedule_rev int4, next_at timestamptz, runs_planned int4, agent_id uuid
 -- gives: schedule_kind text, schedule_expr text, timezone text, anchor_at timestamptz, priority int2
 -- gives: concurrency_key text, misfire_policy text, misfire_window_seconds int4, jitter_seconds int4
--- gives: ends_at timestamptz, max_runs int4
+-- gives: starts_at timestamptz, ends_at timestamptz, exclusions text, max_runs int4
 -- Only cursors are locked, and none is waited for: any number of schedulers share the work, and a change of the task that
 -- holds its cursor goes first. The time is taken beside the rows, so that bells can be set by it.
 SELECT coalesce($3, clock_timestamp()) AS now, c.task_id, c.schedule_rev, c.next_at, c.runs_planned, t.agent_id,
        t.schedule_kind, t.schedule_expr, t.timezone, t.anchor_at, t.priority, t.concurrency_key, t.misfire_policy,
-       t.misfire_window_seconds, t.jitter_seconds, t.ends_at, t.max_runs
+       t.misfire_window_seconds, t.jitter_seconds, t.starts_at, t.ends_at, t.exclusions::text AS exclusions, t.max_runs
   FROM (SELECT task_id, schedule_rev, next_at, runs_planned
           FROM schedule_cursor
          WHERE next_at <= coalesce($3, now()) + make_interval(secs => $1)
@@ -19,11 +19,13 @@ SELECT coalesce($3, clock_timestamp()) AS now, c.task_id, c.schedule_rev, c.next
 
 -- name: insert_due_work
 -- takes: uuid[], uuid[], uuid[], int4[], timestamptz[], timestamptz[], int2[], text[]
--- An occurrence that exists already is the same occurrence: its id says so.
+-- An occurrence that exists already is the same occurrence: its id says so. One that has a run already was snoozed, skipped
+-- or executed before its time came.
 INSERT INTO due_work (id, task_id, agent_id, schedule_rev, scheduled_for, run_at, priority, concurrency_key, source)
-SELECT *, 'schedule'
+SELECT new.*, 'schedule'
   FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::int[], $5::timestamptz[], $6::timestamptz[], $7::smallint[],
-              $8::text[])
+              $8::text[]) AS new (id, task_id, agent_id, schedule_rev, scheduled_for, run_at, priority, concurrency_key)
+ WHERE NOT EXISTS (SELECT FROM task_run run WHERE run.id = new.id)
 ON CONFLICT (id) DO NOTHING
 
 -- name: record_skipped

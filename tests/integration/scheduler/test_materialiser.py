@@ -9,6 +9,7 @@ import pytest
 from services.scheduler.bell import Ringer
 from services.scheduler.materialiser import Materialiser
 from services.scheduler.settings import SchedulerSettings
+from shared.vocabulary.ids import AT_ITS_TIME, occurrence_id
 from tests.support.rows import make_task
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -119,3 +120,30 @@ async def test_an_exhausted_schedule_leaves_an_empty_cursor(pool: asyncpg.Pool, 
 
     assert await pool.fetchval("SELECT count(*) FROM due_work") == 1
     assert await pool.fetchval("SELECT next_at FROM schedule_cursor") is None
+
+
+async def test_an_occurrence_that_has_its_run_already_is_not_made_due(
+    pool: asyncpg.Pool, materialiser: Materialiser
+) -> None:
+    """It was skipped by name, or snoozed and executed, before its time came."""
+    task_id = await make_task(pool, NOON)
+    await pool.execute(
+        "INSERT INTO task_run (id, task_id, agent_id, scheduled_for, status, source) "
+        "SELECT $1, id, agent_id, $2, 'skipped', 'schedule' FROM task",
+        occurrence_id(task_id, 1, NOON, AT_ITS_TIME),
+        NOON,
+    )
+
+    await materialiser.run_once(NOON)
+
+    assert await pool.fetchval("SELECT count(*) FROM due_work") == 0
+    assert await pool.fetchval("SELECT next_at FROM schedule_cursor") == NOON + timedelta(minutes=1)
+
+
+async def test_a_blackout_is_passed_over(pool: asyncpg.Pool, materialiser: Materialiser) -> None:
+    await make_task(pool, NOON, exclusions=["2026-05-04"])
+
+    await materialiser.run_once(NOON)
+
+    assert await pool.fetchval("SELECT count(*) FROM due_work") == 0
+    assert await pool.fetchval("SELECT next_at FROM schedule_cursor") == datetime(2026, 5, 5, tzinfo=UTC)

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from services.scheduler.planner import TIMES_PER_ROUND, Cursor, Occurrence, Plan, plan
-from shared.timing.schedule import compile_schedule
+from shared.timing.timetable import compile_timetable
 from shared.vocabulary.states import MisfirePolicy, ScheduleKind, SkipReason
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -30,12 +30,14 @@ EVERY_MINUTE = Cursor(
     misfire_window_seconds=3600,
     jitter_seconds=0,
     ends_at=None,
+    starts_at=None,
+    exclusions="[]",
     max_runs=None,
 )
 
 
 def planned(cursor: Cursor, now: datetime, horizon: timedelta = HORIZON) -> Plan:
-    schedule = compile_schedule(cursor.schedule_kind, cursor.schedule_expr, cursor.timezone, anchor=cursor.anchor_at)
+    schedule = compile_timetable(cursor.timetable)
     return plan(schedule, cursor, now, horizon)
 
 
@@ -155,3 +157,18 @@ def test_a_schedule_that_yields_no_more_empties_the_cursor() -> None:
     once = changed(schedule_kind=ScheduleKind.ONCE, schedule_expr=NOON.isoformat())
 
     assert planned(once, NOON).next_at is None
+
+
+def test_a_blackout_has_no_occurrences() -> None:
+    blackout = '[{"from": "2026-05-04T12:01:00Z", "until": "2026-05-04T12:03:00Z"}]'
+    result = planned(changed(exclusions=blackout), NOON, timedelta(minutes=4))
+
+    times = [occurrence.scheduled_for for occurrence in result.occurrences]
+    assert times == [NOON, NOON + 3 * MINUTE, NOON + 4 * MINUTE]
+
+
+def test_a_round_that_is_full_is_not_the_end_of_the_schedule() -> None:
+    result = planned(EVERY_MINUTE, NOON, timedelta(days=1))
+
+    assert len(result.due) == TIMES_PER_ROUND
+    assert result.next_at == NOON + TIMES_PER_ROUND * MINUTE

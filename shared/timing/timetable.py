@@ -1,0 +1,58 @@
+"""Everything that decides on a task's occurrences, and the schedule that follows from it."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+from shared.timing.exclusions import MICROSECOND, Blackouts, Exclusion, compile_exclusions
+from shared.timing.schedule import Schedule, compile_schedule
+from shared.timing.zones import load_zone
+from shared.vocabulary.states import ScheduleKind
+
+
+class Timetable(msgspec.Struct, frozen=True):
+    """`anchor_at` is the DTSTART of a recurrence that names none. `starts_at` and `ends_at` are included."""
+
+    schedule_kind: ScheduleKind
+    schedule_expr: str
+    timezone: str
+    anchor_at: datetime
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+    exclusions: Sequence[Exclusion] = ()
+
+
+class Bounded:
+    """A schedule within its bounds and outside its blackouts."""
+
+    def __init__(
+        self, schedule: Schedule, starts_at: datetime | None, ends_at: datetime | None, blackouts: Blackouts
+    ) -> None:
+        self._schedule = schedule
+        self._starts_at = starts_at
+        self._ends_at = ends_at
+        self._blackouts = blackouts
+
+    def next_after(self, instant: datetime) -> datetime | None:
+        """At most one step per blackout: each is left by one jump."""
+        after = instant if self._starts_at is None else max(instant, self._starts_at - MICROSECOND)
+        while (at := self._schedule.next_after(after)) is not None:
+            if self._ends_at is not None and at > self._ends_at:
+                return None
+            excluded_until = self._blackouts.end_of(at)
+            if excluded_until is None:
+                return at
+            after = excluded_until - MICROSECOND
+        return None
+
+
+def compile_timetable(timetable: Timetable) -> Schedule:
+    """Raises ScheduleFault."""
+    schedule = compile_schedule(
+        timetable.schedule_kind, timetable.schedule_expr, timetable.timezone, anchor=timetable.anchor_at
+    )
+    if timetable.starts_at is None and timetable.ends_at is None and not timetable.exclusions:
+        return schedule
+    blackouts = compile_exclusions(timetable.exclusions, load_zone(timetable.timezone))
+    return Bounded(schedule, timetable.starts_at, timetable.ends_at, blackouts)
