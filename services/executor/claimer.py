@@ -10,6 +10,7 @@ import msgspec
 
 from services.executor.work import Work
 from shared.database.statements import load_statements
+from shared.runtime.loop import Part
 from shared.vocabulary.limits import POLL_SECONDS
 
 SQL = load_statements("services.executor", "sql/queue.sql")
@@ -31,7 +32,7 @@ class Claimed(msgspec.Struct, frozen=True):
     pause_seconds: float
 
 
-class Claimer:
+class Claimer(Part):
     name = "claimer"
 
     def __init__(self, pool: asyncpg.Pool, slots: Slots, *, instance: str, lease_seconds: float, batch: int) -> None:
@@ -40,12 +41,6 @@ class Claimer:
         self._instance = instance
         self._lease_seconds = lease_seconds
         self._batch = batch
-
-    async def start(self) -> None:
-        return None
-
-    async def stop(self) -> None:
-        return None
 
     async def run_once(self, now: datetime | None = None) -> Claimed:
         """Claim at most as much as there are free slots. Woken early when a slot becomes free."""

@@ -12,6 +12,7 @@ import structlog
 from services.executor.work import Work
 from shared.database.faults import DATABASE_ERRORS
 from shared.database.statements import load_statements
+from shared.runtime.loop import Part
 
 logger = structlog.get_logger(__name__)
 
@@ -48,7 +49,7 @@ class Renewed(msgspec.Struct, frozen=True):
     pause_seconds: float
 
 
-class LeaseKeeper:
+class LeaseKeeper(Part):
     """A lease is kept from the claim until the outcome is recorded."""
 
     name = "lease keeper"
@@ -58,12 +59,6 @@ class LeaseKeeper:
         self._lease_seconds = lease_seconds
         self._renew_seconds = renew_seconds
         self._held: dict[tuple[int, int], Held] = {}
-
-    async def start(self) -> None:
-        return None
-
-    async def stop(self) -> None:
-        return None
 
     def hold(self, work: Work, claimed_at: float) -> Held:
         """`claimed_at`: the monotonic time at which the claim was sent."""

@@ -6,6 +6,7 @@ from collections import Counter
 import msgspec
 from redis.asyncio import Redis
 
+from shared.runtime.loop import Part
 from shared.streams.doorbell import Bell, ring
 
 # One bell wakes one executor, which fetches that many at once; more bells would wake others in vain.
@@ -16,7 +17,7 @@ class Rung(msgspec.Struct, frozen=True):
     pause_seconds: float = 0.0
 
 
-class Bells:
+class Bells(Part):
     """Collects what is to be rung; a loop of its own rings it. What a crash leaves unrung, the listeners find."""
 
     name = "bells"
@@ -29,9 +30,6 @@ class Bells:
     def want(self, bell: Bell) -> None:
         self._wanted[bell] += 1
         self._is_wanted.set()
-
-    async def start(self) -> None:
-        return None
 
     async def run_once(self) -> Rung:
         await self._is_wanted.wait()

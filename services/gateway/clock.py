@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import msgspec
 
+from shared.runtime.loop import Part
+
 ASK_SECONDS = 2.0
 
 
@@ -13,7 +15,7 @@ class Asked(msgspec.Struct, frozen=True):
     pause_seconds: float = ASK_SECONDS
 
 
-class DatabaseClock:
+class DatabaseClock(Part):
     """Until the database has answered once: the time of this machine."""
 
     name = "clock"
@@ -22,17 +24,11 @@ class DatabaseClock:
         self._pool = pool
         self._set(datetime.now(UTC))
 
-    async def start(self) -> None:
-        return None
-
     async def run_once(self) -> Asked:
         before = time.monotonic()
         told = await self._pool.fetchval("SELECT clock_timestamp()")
         self._set(told + timedelta(seconds=(time.monotonic() - before) / 2))
         return Asked()
-
-    async def stop(self) -> None:
-        return None
 
     def now(self) -> datetime:
         return self._told + timedelta(seconds=time.monotonic() - self._told_at)

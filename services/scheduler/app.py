@@ -6,6 +6,7 @@ from redis.asyncio import Redis
 from services.scheduler.bell import Ringer
 from services.scheduler.completer import Completer
 from services.scheduler.materialiser import Materialiser
+from services.scheduler.resumer import Resumer
 from services.scheduler.settings import SchedulerSettings
 from shared.database.pool import open_pool
 from shared.runtime.heartbeat import Heartbeat
@@ -53,5 +54,6 @@ class Scheduler:
             materialising,
             Running(Listening(listener, materialising.wake)),
             Running(Completer(pool)),
+            Running(Resumer(pool)),
             Running(Heartbeat(pool, SERVICE, self._instance)),
         ]

@@ -8,6 +8,7 @@ from datetime import datetime
 import msgspec
 from redis.asyncio import Redis
 
+from shared.runtime.loop import Part
 from shared.streams.doorbell import Bell, ring
 from shared.vocabulary.limits import POLL_SECONDS
 
@@ -28,7 +29,7 @@ def due_at(run_at: datetime, database_now: datetime, read_at: float) -> float:
     return read_at + (run_at - database_now).total_seconds()
 
 
-class Ringer:
+class Ringer(Part):
     """Holds the moments, in memory only: a ringer that dies takes bells with it, and the executors' own look at the
     clock replaces them."""
 
@@ -38,12 +39,6 @@ class Ringer:
         self._redis = redis
         self._moments: list[float] = []
         self._work_at: dict[float, int] = {}
-
-    async def start(self) -> None:
-        return None
-
-    async def stop(self) -> None:
-        return None
 
     def set(self, moments: Iterable[float]) -> None:
         for moment in moments:

@@ -5,6 +5,7 @@ import msgspec
 import structlog
 
 from shared.database.statements import load_statements
+from shared.runtime.loop import Part
 from shared.vocabulary.limits import POLL_SECONDS
 
 logger = structlog.get_logger(__name__)
@@ -21,17 +22,11 @@ class Completed(msgspec.Struct, frozen=True):
         return 0.0 if self.tasks == BATCH else POLL_SECONDS
 
 
-class Completer:
+class Completer(Part):
     name = "completer"
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
-
-    async def start(self) -> None:
-        return None
-
-    async def stop(self) -> None:
-        return None
 
     async def run_once(self) -> Completed:
         rows = await self._pool.fetch(SQL["complete_exhausted"].sql, BATCH)

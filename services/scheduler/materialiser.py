@@ -14,6 +14,7 @@ from services.scheduler.planner import Cursor, Occurrence, Plan, plan
 from services.scheduler.settings import SchedulerSettings
 from shared.database.pool import Connection
 from shared.database.statements import load_statements
+from shared.runtime.loop import Part
 from shared.timing.timetable import compile_timetable
 from shared.vocabulary.limits import POLL_SECONDS
 
@@ -51,7 +52,7 @@ class Bad(msgspec.Struct, frozen=True):
     problem: str
 
 
-class Materialiser:
+class Materialiser(Part):
     """Any number of schedulers run one each: cursors locked by another are passed over."""
 
     name = "materialiser"
@@ -69,12 +70,6 @@ class Materialiser:
         self._horizon = timedelta(seconds=settings.horizon_seconds)
         self._batch = settings.materialise_batch
         self._compiled = functools.lru_cache(SCHEDULES_COMPILED)(compile_timetable)
-
-    async def start(self) -> None:
-        return None
-
-    async def stop(self) -> None:
-        return None
 
     async def run_once(self, now: datetime | None = None) -> Materialised:
         """One transaction: lock cursors, plan, write due work and skipped runs, move the cursors. Then set bells."""

@@ -10,6 +10,7 @@ import msgspec
 
 from shared.database.faults import DATABASE_ERRORS
 from shared.database.statements import load_statements
+from shared.runtime.loop import Part
 
 BEAT_SECONDS = 2.0
 SILENT_AFTER_SECONDS = 10.0
@@ -28,16 +29,13 @@ def instance_name() -> str:
     return f"{socket.gethostname()}-{os.getpid()}-{time.time_ns() // 1_000_000 % 10**9}"
 
 
-class Heartbeat:
+class Heartbeat(Part):
     name = "heartbeat"
 
     def __init__(self, pool: asyncpg.Pool, service: str, instance: str) -> None:
         self._pool = pool
         self._service = service
         self._instance = instance
-
-    async def start(self) -> None:
-        return None
 
     async def run_once(self) -> Beat:
         await self._pool.execute(SQL["beat"].sql, self._service, self._instance, VERSION)

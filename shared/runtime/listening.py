@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from shared.runtime.loop import Part
 from shared.streams.doorbell import Listener
 from shared.vocabulary.limits import POLL_SECONDS
 
@@ -13,7 +14,7 @@ class Heard(msgspec.Struct, frozen=True):
     pause_seconds: float = 0.0
 
 
-class Listening:
+class Listening(Part):
     """Its pause is the blocking read itself."""
 
     name = "listening"
@@ -22,14 +23,8 @@ class Listening:
         self._listener = listener
         self._on_heard = on_heard
 
-    async def start(self) -> None:
-        return None
-
     async def run_once(self) -> Heard:
         is_rung = await self._listener.heard(POLL_SECONDS)
         if is_rung:
             self._on_heard()
         return Heard(is_rung)
-
-    async def stop(self) -> None:
-        return None

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import signal
+from abc import ABC, abstractmethod
 from typing import Protocol
 
 import structlog
@@ -21,17 +22,20 @@ class Round(Protocol):
     def pause_seconds(self) -> float: ...
 
 
-class Part(Protocol):
+class Part(ABC):
     """settings → constructor → start → run_once → stop."""
 
-    @property
-    def name(self) -> str: ...
+    name: str
 
-    async def start(self) -> None: ...
+    async def start(self) -> None:  # noqa: B027 (most parts have nothing to start)
+        """What has to be done once before the first round."""
 
-    async def run_once(self) -> Round: ...
+    @abstractmethod
+    async def run_once(self) -> Round:
+        """One round."""
 
-    async def stop(self) -> None: ...
+    async def stop(self) -> None:  # noqa: B027 (most parts have nothing to stop)
+        """What has to be done once after the last round; it may have been interrupted."""
 
 
 class Running:

@@ -1,0 +1,42 @@
+-- name: lock_ended_pauses
+-- takes: int8, timestamptz
+-- gives: now timestamptz, id uuid, schedule_rev int4, schedule_kind text, schedule_expr text, timezone text
+-- gives: anchor_at timestamptz, starts_at timestamptz, ends_at timestamptz, exclusions jsonb, max_runs int4
+-- gives: runs_planned int4
+-- Not waited for: whoever holds the task at this moment is changing it.
+SELECT coalesce($2, clock_timestamp()) AS now, t.id, t.schedule_rev, t.schedule_kind, t.schedule_expr, t.timezone,
+       t.anchor_at, t.starts_at, t.ends_at, t.exclusions, t.max_runs,
+       CASE WHEN t.max_runs IS NULL THEN 0
+            ELSE (SELECT count(*)::int
+                    FROM task_run run
+                   WHERE run.task_id = t.id AND run.source = 'schedule' AND run.skip_reason IS NULL)
+       END AS runs_planned
+  FROM task t
+ WHERE t.paused_until <= coalesce($2, now()) AND t.status = 'paused'
+ ORDER BY t.paused_until
+ LIMIT $1
+   FOR UPDATE SKIP LOCKED
+
+-- name: resume_tasks
+-- takes: uuid[], timestamptz[], int4[], bool[]
+-- $4: whether the schedule follows the clock; one that waits for events has no cursor.
+WITH resumed AS (
+    UPDATE task t
+       SET status = 'active', status_note = NULL, paused_until = NULL, schedule_error = NULL,
+           schedule_rev = t.schedule_rev + 1, version = t.version + 1, updated_at = now()
+      FROM unnest($1::uuid[], $2::timestamptz[], $3::int[], $4::boolean[]) AS r (id, next_at, planned, is_timed)
+     WHERE t.id = r.id
+    RETURNING t.id, t.schedule_rev, r.next_at, r.planned, r.is_timed
+), pointed AS (
+    INSERT INTO schedule_cursor (task_id, schedule_rev, next_at, runs_planned)
+    SELECT id, schedule_rev, next_at, planned FROM resumed WHERE is_timed
+    ON CONFLICT (task_id) DO UPDATE
+       SET schedule_rev = excluded.schedule_rev, next_at = excluded.next_at, runs_planned = excluded.runs_planned
+)
+INSERT INTO audit_log (actor_name, action, subject_type, subject_id, details)
+SELECT 'scheduler', 'task.resumed', 'task', id::text, '{"reason": "the pause ended"}' FROM resumed
+
+-- name: leave_paused
+-- takes: uuid, text
+-- A schedule that cannot be computed stays paused, and says why.
+UPDATE task SET paused_until = NULL, schedule_error = $2, updated_at = now() WHERE id = $1
