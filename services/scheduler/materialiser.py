@@ -134,6 +134,9 @@ async def _write(connection: Connection, good: Sequence[Planned], bad: Sequence[
         [planned.plan.next_at for planned in good],
         [len(planned.plan.due) for planned in good],
     )
+    mended = [planned.cursor.task_id for planned in good if planned.cursor.was_bad]
+    if mended:
+        await connection.execute(SQL["clear_schedule_errors"].sql, mended)
     for each in bad:
         await connection.execute(
             SQL["mark_schedule_bad"].sql, each.cursor.task_id, each.problem, BAD_SCHEDULE_PAUSE_SECONDS

@@ -35,6 +35,7 @@ class Cursor(msgspec.Struct, frozen=True):
     task_id: UUID
     schedule_rev: int
     next_at: datetime
+    was_bad: bool
     runs_planned: int
     agent_id: UUID
     schedule_kind: ScheduleKind

@@ -68,7 +68,8 @@ class Task(Base):
 
 
 class ScheduleCursor(Base):
-    """`next_at` is the next nominal time not yet materialised; null says that the schedule yields no more."""
+    """`next_at` is the next nominal time not yet materialised; null says that the schedule yields no more. While a
+    schedule is bad, `next_at` is when it is tried again, and `stood_at` keeps where the cursor stood."""
 
     __tablename__ = "schedule_cursor"
     __table_args__ = (
@@ -80,4 +81,5 @@ class ScheduleCursor(Base):
     task_id: Mapped[UUID] = mapped_column(ForeignKey("task.id"), primary_key=True)
     schedule_rev: Mapped[int]
     next_at: Mapped[datetime | None]
+    stood_at: Mapped[datetime | None]
     runs_planned: Mapped[int] = mapped_column(server_default=text("0"))

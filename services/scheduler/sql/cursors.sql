@@ -1,15 +1,17 @@
 -- name: lock_due_cursors
 -- takes: float8, int8, timestamptz
--- gives: now timestamptz, task_id uuid, schedule_rev int4, next_at timestamptz, runs_planned int4, agent_id uuid
+-- gives: now timestamptz, task_id uuid, schedule_rev int4, next_at timestamptz, was_bad bool, runs_planned int4
+-- gives: agent_id uuid
 -- gives: schedule_kind text, schedule_expr text, timezone text, anchor_at timestamptz, priority int2
 -- gives: concurrency_key text, misfire_policy text, misfire_window_seconds int4, jitter_seconds int4
 -- gives: starts_at timestamptz, ends_at timestamptz, exclusions text, max_runs int4
 -- Only cursors are locked, and none is waited for: any number of schedulers share the work, and a change of the task that
 -- holds its cursor goes first. The time is taken beside the rows, so that bells can be set by it.
-SELECT coalesce($3, clock_timestamp()) AS now, c.task_id, c.schedule_rev, c.next_at, c.runs_planned, t.agent_id,
+SELECT coalesce($3, clock_timestamp()) AS now, c.task_id, c.schedule_rev, coalesce(c.stood_at, c.next_at) AS next_at,
+       c.stood_at IS NOT NULL AS was_bad, c.runs_planned, t.agent_id,
        t.schedule_kind, t.schedule_expr, t.timezone, t.anchor_at, t.priority, t.concurrency_key, t.misfire_policy,
        t.misfire_window_seconds, t.jitter_seconds, t.starts_at, t.ends_at, t.exclusions::text AS exclusions, t.max_runs
-  FROM (SELECT task_id, schedule_rev, next_at, runs_planned
+  FROM (SELECT task_id, schedule_rev, next_at, stood_at, runs_planned
           FROM schedule_cursor
          WHERE next_at <= coalesce($3, now()) + make_interval(secs => $1)
          ORDER BY next_at, task_id
@@ -38,7 +40,7 @@ ON CONFLICT (id) DO NOTHING
 -- name: move_cursors
 -- takes: uuid[], timestamptz[], int4[]
 UPDATE schedule_cursor c
-   SET next_at = moved.next_at, runs_planned = c.runs_planned + moved.runs
+   SET next_at = moved.next_at, stood_at = NULL, runs_planned = c.runs_planned + moved.runs
   FROM unnest($1::uuid[], $2::timestamptz[], $3::int[]) AS moved (task_id, next_at, runs)
  WHERE c.task_id = moved.task_id
 
@@ -50,7 +52,16 @@ WITH bad AS MATERIALIZED (
 ), marked AS (
     UPDATE task t SET schedule_error = $2, updated_at = now() FROM bad WHERE t.id = bad.id
 )
-UPDATE schedule_cursor SET next_at = now() + make_interval(secs => $3) WHERE task_id = $1
+UPDATE schedule_cursor
+   SET stood_at = coalesce(stood_at, next_at), next_at = now() + make_interval(secs => $3)
+ WHERE task_id = $1
+
+-- name: clear_schedule_errors
+-- takes: uuid[]
+WITH mended AS MATERIALIZED (
+    SELECT id FROM task WHERE id = ANY ($1) FOR UPDATE SKIP LOCKED
+)
+UPDATE task t SET schedule_error = NULL, updated_at = now() FROM mended WHERE t.id = mended.id
 
 -- name: complete_exhausted
 -- takes: int8

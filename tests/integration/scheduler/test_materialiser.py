@@ -147,3 +147,21 @@ async def test_a_blackout_is_passed_over(pool: asyncpg.Pool, materialiser: Mater
 
     assert await pool.fetchval("SELECT count(*) FROM due_work") == 0
     assert await pool.fetchval("SELECT next_at FROM schedule_cursor") == datetime(2026, 5, 5, tzinfo=UTC)
+
+
+async def test_a_schedule_that_was_mended_goes_on_where_it_stood(
+    pool: asyncpg.Pool, materialiser: Materialiser
+) -> None:
+    await make_task(pool, NOON, schedule=("cron", "what is this"))
+    await materialiser.run_once(NOON)
+    await pool.execute("UPDATE task SET schedule_expr = '* * * * *'")
+    await pool.execute("UPDATE schedule_cursor SET next_at = $1", NOON + timedelta(minutes=3))
+
+    await materialiser.run_once(NOON + timedelta(minutes=3))
+
+    seen = await pool.fetch(
+        "SELECT scheduled_for FROM due_work UNION ALL SELECT scheduled_for FROM task_run ORDER BY 1"
+    )
+    assert [row[0] for row in seen] == [NOON + timedelta(minutes=minute) for minute in range(4)]
+    assert await pool.fetchval("SELECT schedule_error FROM task") is None
+    assert await pool.fetchval("SELECT stood_at FROM schedule_cursor") is None

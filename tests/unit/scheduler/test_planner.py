@@ -18,6 +18,7 @@ EVERY_MINUTE = Cursor(
     task_id=UUID(int=1),
     schedule_rev=1,
     next_at=NOON,
+    was_bad=False,
     runs_planned=0,
     agent_id=UUID(int=2),
     schedule_kind=ScheduleKind.CRON,
