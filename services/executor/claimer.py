@@ -3,7 +3,8 @@
 import time
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Protocol
+from enum import StrEnum
+from typing import Protocol, TypeVar
 
 import asyncpg
 import msgspec
@@ -12,10 +13,14 @@ from services.executor.work import Work
 from shared.database.statements import load_statements
 from shared.runtime.loop import Part
 from shared.vocabulary.limits import POLL_SECONDS
+from shared.vocabulary.states import BackoffStrategy, Source
 
 SQL = load_statements("services.executor", "sql/queue.sql")
 # A row that another executor is claiming at this moment shows as available; look again, but not in a tight loop.
 LOOK_AGAIN_SECONDS = 0.01
+
+
+W = TypeVar("W", bound=StrEnum)
 
 
 class Slots(Protocol):
@@ -34,6 +39,8 @@ class Claimed(msgspec.Struct, frozen=True):
 
 class Claimer(Part):
     name = "claimer"
+    # A claim cut short may have leased rows that nobody would run.
+    finish_seconds = 2.0
 
     def __init__(self, pool: asyncpg.Pool, slots: Slots, *, instance: str, lease_seconds: float, batch: int) -> None:
         self._pool = pool
@@ -45,7 +52,7 @@ class Claimer(Part):
     async def run_once(self, now: datetime | None = None) -> Claimed:
         """Claim at most as much as there are free slots. Woken early when a slot becomes free."""
         limit = min(self._slots.free, self._batch)
-        if limit == 0:
+        if limit <= 0:
             return Claimed(0, POLL_SECONDS)
         asked_at = time.monotonic()
         rows = await self.claim(limit, now)
@@ -58,10 +65,25 @@ class Claimer(Part):
     async def claim(self, limit: int, now: datetime | None = None) -> Sequence[Work]:
         """Lease up to `limit` due rows, most urgent first, and start their runs."""
         rows = await self._pool.fetch(SQL["claim"].sql, limit, self._instance, self._lease_seconds, now)
-        return [msgspec.convert(dict(row), Work) for row in rows]
+        return [_work_of(row) for row in rows]
 
     async def _seconds_until_next(self) -> float:
         seconds: float | None = await self._pool.fetchval(SQL["seconds_until_next"].sql)
         if seconds is None:
             return POLL_SECONDS
         return min(max(seconds, LOOK_AGAIN_SECONDS), POLL_SECONDS)
+
+
+def _work_of(row: asyncpg.Record) -> Work:
+    """A row that a newer version wrote, or somebody by hand, must not keep its neighbours from running: a strategy or a
+    payload that is unknown here becomes one that is known, and the attempt says what is wrong with the rest."""
+    columns = dict(row)
+    columns["backoff_strategy"] = _known(BackoffStrategy, columns["backoff_strategy"], BackoffStrategy.FIXED)
+    columns["source"] = _known(Source, columns["source"], Source.MANUAL)
+    if not isinstance(columns["payload"], dict):
+        columns["payload"] = {"payload": columns["payload"]}
+    return Work(**columns)
+
+
+def _known(words: type[W], word: str, otherwise: W) -> W:
+    return next((known for known in words if known == word), otherwise)

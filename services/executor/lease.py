@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Iterable
 from enum import Enum, auto
+from typing import TypeAlias
 
 import asyncpg
 import msgspec
@@ -13,13 +14,17 @@ from services.executor.work import Work
 from shared.database.faults import DATABASE_ERRORS
 from shared.database.statements import load_statements
 from shared.runtime.loop import Part
+from shared.vocabulary.limits import LEASE_MARGIN_SECONDS
 
 logger = structlog.get_logger(__name__)
 
 SQL = load_statements("services.executor", "sql/queue.sql")
-# Trust in a lease ends this long before the database would give the row to another: the answer may have been slow.
-MARGIN_SECONDS = 5.0
-PAUSE_AFTER_FAILURE_SECONDS = 1.0
+# How often the clock is looked at while the database does not answer, and how long one renewal may take.
+LOOK_SECONDS = 1.0
+RENEWAL_SECONDS = 5.0
+
+# The id of a run, as a number, and the fence.
+Lease: TypeAlias = tuple[int, int]
 
 
 class StopReason(Enum):
@@ -49,6 +54,14 @@ class Renewed(msgspec.Struct, frozen=True):
     pause_seconds: float
 
 
+class Asked(msgspec.Struct, frozen=True):
+    """A renewal under way."""
+
+    held: list[Held]
+    at: float
+    answer: "asyncio.Task[dict[Lease, bool]]"
+
+
 class LeaseKeeper(Part):
     """A lease is kept from the claim until the outcome is recorded."""
 
@@ -58,46 +71,63 @@ class LeaseKeeper(Part):
         self._pool = pool
         self._lease_seconds = lease_seconds
         self._renew_seconds = renew_seconds
-        self._held: dict[tuple[int, int], Held] = {}
+        self._held: dict[int, Held] = {}
+        self._asked: Asked | None = None
+
+    async def stop(self) -> None:
+        if self._asked is not None:
+            self._asked.answer.cancel()
 
     def hold(self, work: Work, claimed_at: float) -> Held:
-        """`claimed_at`: the monotonic time at which the claim was sent."""
+        """`claimed_at`: the monotonic time at which the claim was sent. An older lease of the same work has run out."""
+        older = self._held.get(work.id.int)
+        if older is not None:
+            self._lose(older)
         held = Held(work, self._trusted_from(claimed_at))
-        self._held[_key(work)] = held
+        self._held[work.id.int] = held
         return held
 
     def forget(self, recorded: Iterable[Work]) -> None:
         for work in recorded:
-            self._held.pop(_key(work), None)
+            held = self._held.get(work.id.int)
+            if held is not None and held.work.fence == work.fence:
+                del self._held[work.id.int]
 
     async def run_once(self) -> Renewed:
-        """Renew all leases in one statement. While the database is away, stop what can no longer be trusted."""
-        held = list(self._held.values())
-        if not held:
-            return Renewed(0, 0, self._renew_seconds)
-        began_at = time.monotonic()
+        """Renew all leases in one statement. A database that is silent does not keep us from looking at the clock: what
+        can no longer be trusted is stopped while the answer is still awaited."""
+        if self._asked is None:
+            held = list(self._held.values())
+            if not held:
+                return Renewed(0, 0, self._renew_seconds)
+            self._asked = Asked(held, time.monotonic(), asyncio.create_task(self._renew(held)))
+        asked = self._asked
+        await asyncio.wait({asked.answer}, timeout=LOOK_SECONDS)
+        if not asked.answer.done():
+            return Renewed(0, self._stop_untrusted(), 0.0)
+        self._asked = None
         try:
-            kept = await self._renew(held)
+            kept = asked.answer.result()
         except DATABASE_ERRORS as error:
-            logger.warning("leases_not_renewed", leases=len(held), error=repr(error))
-            return Renewed(0, self._stop_untrusted(), PAUSE_AFTER_FAILURE_SECONDS)
-        lost = self._apply(held, kept, self._trusted_from(began_at))
-        return Renewed(len(held) - lost, lost, self._renew_seconds)
+            logger.warning("leases_not_renewed", leases=len(asked.held), error=repr(error))
+            return Renewed(0, self._stop_untrusted(), LOOK_SECONDS)
+        lost = self._apply(asked.held, kept, self._trusted_from(asked.at))
+        return Renewed(len(asked.held) - lost, lost, self._renew_seconds)
 
-    async def _renew(self, held: list[Held]) -> dict[int, bool]:
+    async def _renew(self, held: list[Held]) -> dict[Lease, bool]:
         rows = await self._pool.fetch(
             SQL["renew_leases"].sql,
             [each.work.id for each in held],
             [each.work.fence for each in held],
             self._lease_seconds,
-            timeout=self._lease_seconds - MARGIN_SECONDS,
+            timeout=RENEWAL_SECONDS,
         )
-        return {row["id"].int: row["is_cancel_requested"] for row in rows}
+        return {(row["id"].int, row["fence"]): row["is_cancel_requested"] for row in rows}
 
-    def _apply(self, held: list[Held], kept: dict[int, bool], trusted_until: float) -> int:
+    def _apply(self, held: list[Held], kept: dict[Lease, bool], trusted_until: float) -> int:
         lost = 0
         for each in held:
-            is_cancel_requested = kept.get(each.work.id.int)
+            is_cancel_requested = kept.get((each.work.id.int, each.work.fence))
             if is_cancel_requested is None:
                 lost += self._lose(each)
                 continue
@@ -108,8 +138,9 @@ class LeaseKeeper(Part):
 
     def _lose(self, held: Held) -> bool:
         """A lease that is missing because its outcome was recorded meanwhile is not lost."""
-        if self._held.pop(_key(held.work), None) is None:
+        if self._held.get(held.work.id.int) is not held:
             return False
+        del self._held[held.work.id.int]
         logger.warning("lease_lost", run_id=str(held.work.id), fence=held.work.fence)
         held.stop(StopReason.LEASE_LOST)
         return True
@@ -120,8 +151,4 @@ class LeaseKeeper(Part):
         return sum(self._lose(held) for held in untrusted)
 
     def _trusted_from(self, asked_at: float) -> float:
-        return asked_at + self._lease_seconds - MARGIN_SECONDS
-
-
-def _key(work: Work) -> tuple[int, int]:
-    return work.id.int, work.fence
+        return asked_at + self._lease_seconds - LEASE_MARGIN_SECONDS

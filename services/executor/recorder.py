@@ -19,12 +19,17 @@ logger = structlog.get_logger(__name__)
 SQL = load_statements("services.executor", "sql/queue.sql")
 COLLECT_SECONDS = 0.005
 BATCH = 200
+PAUSE_AFTER_FAILURE_SECONDS = 1.0
 
 
 class Finished(msgspec.Struct, frozen=True):
     work: Work
     outcome: Outcome
     trace_id: str | None
+
+
+class BatchTooLarge(Exception):
+    """The statement timeout came first; half of it may pass."""
 
 
 class Recorder:
@@ -35,10 +40,16 @@ class Recorder:
         self._pool = pool
         self._on_recorded = on_recorded
         self._waiting: list[Finished] = []
+        self._in_flight = 0
         self._is_something_waiting = asyncio.Event()
         self._is_full = asyncio.Event()
         self._is_closing = False
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Outcomes not yet in the database."""
+        return len(self._waiting) + self._in_flight
 
     async def start(self) -> None:
         self._task = asyncio.create_task(self._loop(), name="recorder")
@@ -66,23 +77,36 @@ class Recorder:
                 self._is_something_waiting.clear()
                 self._is_full.clear()
             if batch:
-                await self._record_each(batch)
+                self._in_flight = len(batch)
+                await self._supervised(batch)
+                self._in_flight = 0
 
     async def _collect(self) -> None:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._is_full.wait(), COLLECT_SECONDS)
+            async with asyncio.timeout(COLLECT_SECONDS):
+                await self._is_full.wait()
+
+    async def _supervised(self, batch: list[Finished]) -> None:
+        try:
+            await self._record_each(batch)
+        except Exception:
+            logger.exception("outcomes_wait", outcomes=len(batch))
+            self._waiting = batch + self._waiting
+            self._is_something_waiting.set()
+            await asyncio.sleep(PAUSE_AFTER_FAILURE_SECONDS)
 
     async def _record_each(self, batch: Sequence[Finished]) -> None:
         """One outcome that Postgres will not store must not take the others with it, nor be lost."""
         try:
             await self.record(batch)
-        except asyncpg.PostgresError as error:
+        except (asyncpg.PostgresError, BatchTooLarge) as error:
             logger.warning("outcomes_not_storable", outcomes=len(batch), error=repr(error))
             if len(batch) == 1:
                 await self.record([_without_output(batch[0])])
                 return
-            for finished in batch:
-                await self._record_each([finished])
+            middle = len(batch) // 2
+            await self._record_each(batch[:middle])
+            await self._record_each(batch[middle:])
 
     async def record(self, batch: Sequence[Finished]) -> int:
         """Write the outcomes in one statement; returns how many were refused because their fence had moved on."""
@@ -92,7 +116,12 @@ class Recorder:
         async def write() -> list[asyncpg.Record]:
             nonlocal tries
             tries += 1
-            return await self._pool.fetch(SQL["record_outcomes"].sql, *arguments)
+            try:
+                return await self._pool.fetch(SQL["record_outcomes"].sql, *arguments)
+            except asyncpg.QueryCanceledError as error:
+                if len(batch) > 1:
+                    raise BatchTooLarge from error
+                raise
 
         rows = await retry_transient(write, name="record_outcomes")
         self._on_recorded(finished.work for finished in batch)

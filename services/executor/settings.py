@@ -4,8 +4,8 @@ from typing import Annotated
 
 import msgspec
 
-from shared.runtime.settings import ServiceSettings, parse_policy
-from shared.vocabulary.limits import LEASE_RENEW_SECONDS, LEASE_SECONDS
+from shared.runtime.settings import ServiceSettings, SettingsFault, parse_policy
+from shared.vocabulary.limits import LEASE_MARGIN_SECONDS, LEASE_RENEW_SECONDS, LEASE_SECONDS
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 
@@ -17,7 +17,7 @@ class ExecutorSettings(ServiceSettings, frozen=True, kw_only=True):
 
     max_jobs: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 200
     claim_batch: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
-    job_completion_wait_seconds: Annotated[int, msgspec.Meta(ge=1)] = 4
+    job_completion_wait_seconds: Annotated[int, msgspec.Meta(ge=1)] = 3
     lease_seconds: Positive = LEASE_SECONDS
     lease_renew_seconds: Positive = LEASE_RENEW_SECONDS
     database_pool_size: Annotated[int, msgspec.Meta(ge=2)] = 4
@@ -25,3 +25,6 @@ class ExecutorSettings(ServiceSettings, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         parse_policy(self.outbound_allow)
+        if self.lease_renew_seconds >= self.lease_seconds - LEASE_MARGIN_SECONDS:
+            message = f"PAO_LEASE_SECONDS must be more than {LEASE_MARGIN_SECONDS:g} s above PAO_LEASE_RENEW_SECONDS"
+            raise SettingsFault(message)

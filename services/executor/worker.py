@@ -28,12 +28,13 @@ EXECUTE = "execute"
 CHORES_QUEUE = "pao:chores"
 CHORES_POLL_SECONDS = 1.0
 HEALTH_SECONDS = 10
-FLUSH_SECONDS = 3.0
+FLUSH_SECONDS = 2.0
 TOOLBOX = "toolbox"
 
 
 class ExecutorWorker(Worker):
-    """Claimed work runs under arq's semaphore, registry and counters; arq's own queue serves only the chores.
+    """Claimed work runs under arq's registry, counters, hooks and signals, `max_jobs` at a time; arq's own queue, slots
+    and semaphore serve only the chores, so that neither takes the place of the other.
 
     Three of arq's methods are replaced, each for one reason: `main`, which asks Redis for its version before the first
     job; `_poll_iteration`, whose Redis errors would end the process; `close`, which needs Redis before all else.
@@ -67,18 +68,21 @@ class ExecutorWorker(Worker):
         self._recorder = recorder
         self._tracer = tracer
         self.on_slot_free: Callable[[], None] = _nobody_waits
+        self._running: set[str] = set()
 
     @property
     def free(self) -> int:
-        return self.max_jobs - self.job_counter if self.allow_pick_jobs else 0
+        """What waits to be recorded counts too: a database that cannot keep up is given no more to record."""
+        busy = len(self._running) + self._recorder.waiting
+        return max(0, self.max_jobs - busy) if self.allow_pick_jobs else 0
 
     def take(self, work: Work, claimed_at: float) -> None:
         """Run claimed work in a slot. The caller asked for no more than are free."""
-        self.job_counter += 1
         held = self._leases.hold(work, claimed_at)
         held.job = job = self.loop.create_task(self._run(held))
         name = f"{work.id}:{work.fence}"
         self.tasks[name] = job
+        self._running.add(name)
         job.add_done_callback(lambda done: self._leave_slot(name, held, done))
 
     async def main(self) -> None:
@@ -91,6 +95,7 @@ class ExecutorWorker(Worker):
             await super()._poll_iteration()
         except REDIS_ERRORS as error:
             logger.warning("chores_wait_for_redis", error=repr(error))
+            self._free_slots_of_chores()
 
     async def close(self) -> None:
         """What still runs is handed back and what was run is recorded, before Redis is needed for the rest."""
@@ -98,11 +103,17 @@ class ExecutorWorker(Worker):
             job.cancel()
         await asyncio.gather(*self.tasks.values(), return_exceptions=True)
         try:
-            await asyncio.wait_for(self._recorder.stop(), FLUSH_SECONDS)
+            async with asyncio.timeout(FLUSH_SECONDS):
+                await self._recorder.stop()
         except TimeoutError:
             logger.error("outcomes_not_recorded")  # noqa: TRY400 (the traceback would show only this wait)
         with contextlib.suppress(*REDIS_ERRORS):
             await super().close()
+
+    def _free_slots_of_chores(self) -> None:
+        """arq takes a slot before it asks Redis, and expects to end when Redis does not answer."""
+        while self.job_counter > sum(name not in self._running for name in self.tasks):
+            self._release_sem_dec_counter_on_complete()
 
     async def _run(self, held: Held) -> None:
         work = held.work
@@ -144,7 +155,7 @@ class ExecutorWorker(Worker):
                 self.jobs_retried += 1
 
     def _leave_slot(self, name: str, held: Held, job: asyncio.Task[None]) -> None:
-        self.job_counter -= 1
+        self._running.discard(name)
         self.tasks.pop(name, None)
         # A job cancelled before its first step never saw the cancellation.
         if job.cancelled() and (result := _result_of_stop(held.stop_reason)):

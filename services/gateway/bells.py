@@ -7,10 +7,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from shared.runtime.loop import Part
-from shared.streams.doorbell import Bell, ring
-
-# One bell wakes one executor, which fetches that many at once; more bells would wake others in vain.
-WORK_PER_BELL = 50
+from shared.streams.doorbell import WORK_PER_BELL, Bell, ring
 
 
 class Rung(msgspec.Struct, frozen=True):

@@ -9,13 +9,12 @@ import msgspec
 from redis.asyncio import Redis
 
 from shared.runtime.loop import Part
-from shared.streams.doorbell import Bell, ring
+from shared.streams.doorbell import WORK_PER_BELL, Bell, ring
 from shared.vocabulary.limits import POLL_SECONDS
 
 # Work due within one step of this grid shares its bells.
 GRID_SECONDS = 0.005
-# What one executor fetches at one bell, and the most bells that one moment is worth.
-WORK_PER_BELL = 50
+# The most bells that one moment is worth.
 BELLS_AT_ONCE = 16
 
 

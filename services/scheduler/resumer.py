@@ -12,7 +12,6 @@ from shared.database.pool import Connection
 from shared.database.statements import load_statements
 from shared.runtime.loop import Part
 from shared.timing.exclusions import Exclusion
-from shared.timing.fault import ScheduleFault
 from shared.timing.timetable import Timetable, compile_timetable
 from shared.vocabulary.limits import POLL_SECONDS
 from shared.vocabulary.states import ScheduleKind
@@ -54,8 +53,9 @@ class Resumer(Part):
             for row in rows:
                 try:
                     ended.append(_after_pause(row))
-                except ScheduleFault as fault:
-                    await connection.execute(SQL["leave_paused"].sql, row["id"], fault.detail)
+                except Exception as error:  # noqa: BLE001 (supervises one task, so that the others go on)
+                    logger.warning("schedule_bad", task_id=str(row["id"]), error=repr(error))
+                    await connection.execute(SQL["leave_paused"].sql, row["id"], str(error) or repr(error))
             if ended:
                 await _resume(connection, ended)
         for each in ended:

@@ -3,7 +3,9 @@
 import asyncio
 import sys
 
+import asyncpg
 from alembic.util import CommandError
+from sqlalchemy.exc import SQLAlchemyError
 
 from shared.migrations import runner
 from shared.runtime.settings import DatabaseSettings, SettingsFault, read_environment
@@ -19,8 +21,9 @@ def main(arguments: list[str]) -> int:
     try:
         settings = DatabaseSettings.read(read_environment())
         asyncio.run(act(settings.database_url))
-    except (SettingsFault, CommandError, OSError) as fault:
-        sys.stderr.write(f"migrations: {fault}\n")
+    except (SettingsFault, CommandError, SQLAlchemyError, asyncpg.PostgresError, OSError) as fault:
+        reason = next(iter(str(fault).splitlines()), repr(fault))
+        sys.stderr.write(f"migrations: {reason}\n")
         return 1
     return 0
 

@@ -25,8 +25,9 @@ async def check(database_url: str) -> None:
 
 
 def _upgrade(connection: Connection) -> None:
-    connection.execute(text("SET lock_timeout = '2s'"))
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+    # Only now: waiting for another migrator may take long, waiting for a table must not.
+    connection.execute(text("SET LOCAL lock_timeout = '2s'"))
     command.upgrade(_config(connection), "head")
 
 
@@ -40,7 +41,7 @@ def _config(connection: Connection) -> Config:
 
 async def _with_connection(database_url: str, act: Callable[[Connection], None]) -> None:
     async def connect() -> asyncpg.Connection:
-        return await asyncpg.connect(database_url)
+        return await asyncpg.connect(database_url, server_settings={"timezone": "UTC"})
 
     engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=NullPool)
     try:

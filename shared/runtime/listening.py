@@ -28,3 +28,6 @@ class Listening(Part):
         if is_rung:
             self._on_heard()
         return Heard(is_rung)
+
+    async def stop(self) -> None:
+        await self._listener.leave()

@@ -13,6 +13,7 @@ from shared.database.faults import is_transient
 logger = structlog.get_logger(__name__)
 
 PAUSE_AFTER_FAILURE_SECONDS = 1.0
+CANCEL_AGAIN_SECONDS = 0.5
 
 
 class Round(Protocol):
@@ -26,6 +27,8 @@ class Part(ABC):
     """settings → constructor → start → run_once → stop."""
 
     name: str
+    # How long a stop waits for a round that must not be cut short.
+    finish_seconds = 0.0
 
     async def start(self) -> None:  # noqa: B027 (most parts have nothing to start)
         """What has to be done once before the first round."""
@@ -44,28 +47,35 @@ class Running:
     def __init__(self, part: Part) -> None:
         self._part = part
         self._is_woken = asyncio.Event()
+        self._is_stopping = False
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         await self._part.start()
         self._task = asyncio.create_task(self._loop(), name=self._part.name)
+        self._task.add_done_callback(self._end_process_if_unasked)
 
     def wake(self) -> None:
         self._is_woken.set()
 
     async def stop(self) -> None:
+        """Cancelled again until it ends: on Python 3.11 `wait_for`, which libraries use, can swallow a cancellation."""
+        self._is_stopping = True
+        self.wake()
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait({self._task}, timeout=self._part.finish_seconds)
+            while not self._task.done():
+                self._task.cancel()
+                await asyncio.wait({self._task}, timeout=CANCEL_AGAIN_SECONDS)
         await self._part.stop()
 
     async def _loop(self) -> None:
-        while True:
+        while not self._is_stopping:
             pause_seconds = await self._supervised()
             if pause_seconds > 0:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._is_woken.wait(), pause_seconds)
+                    async with asyncio.timeout(pause_seconds):
+                        await self._is_woken.wait()
             self._is_woken.clear()
 
     async def _supervised(self) -> float:
@@ -77,6 +87,14 @@ class Running:
             else:
                 logger.exception("round_failed", part=self._part.name)
             return PAUSE_AFTER_FAILURE_SECONDS
+
+    def _end_process_if_unasked(self, task: asyncio.Task[None]) -> None:
+        """A service that lacks one of its parts must not look alive: whoever started it starts it anew."""
+        if not self._is_stopping:
+            logger.critical(
+                "part_ended", part=self._part.name, reason=repr(None if task.cancelled() else task.exception())
+            )
+            signal.raise_signal(signal.SIGTERM)
 
 
 async def until_stopped() -> None:

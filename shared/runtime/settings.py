@@ -4,7 +4,7 @@ process with one clear line."""
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 import msgspec
 
@@ -49,7 +49,7 @@ class StoreSettings(DatabaseSettings, frozen=True, kw_only=True):
 class ServiceSettings(StoreSettings, frozen=True, kw_only=True):
     """What all three services read. `otlp_endpoint` is the base URL of a collector that speaks OTLP over HTTP."""
 
-    log_level: str = "INFO"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     otlp_endpoint: str | None = None
     instance: str | None = None
 

@@ -1,6 +1,7 @@
 """Doorbells: messages that say "look now". A lost one costs a poll, a doubled one a look in vain."""
 
 import asyncio
+import contextlib
 from enum import StrEnum
 
 import structlog
@@ -12,6 +13,8 @@ from shared.streams.client import REDIS_ERRORS
 logger = structlog.get_logger(__name__)
 
 BELLS_KEPT = 1000
+# One bell wakes one executor, which fetches that many at once; more bells would wake others in vain.
+WORK_PER_BELL = 50
 
 
 class Bell(StrEnum):
@@ -71,6 +74,11 @@ class Listener:
             await asyncio.sleep(0 if "NOGROUP" in str(error) else timeout_seconds)
             return False
         return bool(messages)
+
+    async def leave(self) -> None:
+        """A member's name is its process's: left behind, the group would keep it for ever."""
+        with contextlib.suppress(*REDIS_ERRORS):
+            await self._redis.xgroup_delconsumer(self._bell, self._group, self._member)
 
     async def _join(self) -> None:
         try:

@@ -1,9 +1,10 @@
 """JSON lines on standard error, one per act that matters, with the ids that are bound at the time."""
 
+import contextlib
 import logging
 import sys
 from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import msgspec
 import structlog
@@ -24,7 +25,7 @@ def set_up_logs(service: str, instance: str, level: str) -> None:
             _render,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
+        logger_factory=structlog.BytesLoggerFactory(cast("BinaryIO", _Unfailing(sys.stderr.buffer))),
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(service=service, instance=instance)
@@ -40,5 +41,23 @@ class _Forward(logging.Handler):
         )
 
 
+class _Unfailing:
+    """A full disk or a closed pipe costs the line, not the work that it tells of."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def write(self, line: bytes) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.write(line)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.flush()
+
+
 def _render(_logger: object, _method: str, event: MutableMapping[str, Any]) -> bytes:
-    return msgspec.json.encode(event, enc_hook=repr)
+    try:
+        return msgspec.json.encode(event, enc_hook=repr)
+    except (TypeError, ValueError, RecursionError):  # half of a surrogate pair, say, in what somebody sent
+        return msgspec.json.encode({"event": "log_line_not_writable", "line": ascii(event)})

@@ -44,3 +44,30 @@ async def test_partitions_are_made_ahead_once(pool: asyncpg.Pool) -> None:
     await pool.execute("CREATE TABLE task_run_default PARTITION OF task_run DEFAULT")
     await pool.execute("CREATE TABLE run_step_default PARTITION OF run_step DEFAULT")
     assert await pool.fetchval("SELECT make_partitions_ahead()") == 1
+
+
+async def test_partitions_are_of_utc_whatever_the_zone_of_the_session(pool: asyncpg.Pool) -> None:
+    async with pool.acquire() as connection:
+        await connection.execute("SET timezone = 'Europe/Chisinau'")
+        await connection.execute(
+            "SELECT make_partitions('task_run', '1 week', 'id', '2027-03-22T00:00:00Z', 3, '')"  # over a clock change
+        )
+    bounds = await pool.fetch(
+        "SELECT pg_get_expr(c.relpartbound, c.oid) FROM pg_class c WHERE c.relname LIKE 'task_run_p2027%' "
+        "AND c.relkind = 'r' ORDER BY 1"
+    )
+    ends = [row[0].split("'")[3] for row in bounds]
+    starts = [row[0].split("'")[1] for row in bounds]
+    assert len(bounds) == 4
+    assert starts[1:] == ends[:-1]
+
+
+async def test_partitions_may_be_made_by_several_at_once(pool: asyncpg.Pool) -> None:
+    await pool.execute(
+        "DO $$ DECLARE p text; BEGIN FOR p IN SELECT inhrelid::regclass::text FROM pg_inherits WHERE "
+        "inhrelid::regclass::text LIKE 'event_p20%' LOOP EXECUTE 'DROP TABLE ' || p; END LOOP; END $$"
+    )
+
+    made = await asyncio.gather(*(pool.fetchval("SELECT make_partitions_ahead()") for _ in range(4)))
+
+    assert sorted(made) == [0, 0, 0, 6]

@@ -89,10 +89,26 @@ async def test_an_executor_stopped_past_its_lease_leaves_one_outcome(stack: Stac
         await wait_until(lambda: _is_completed(stack, task["id"]))
         stack.kill("executor", signal.SIGCONT)
         assert stack.pid("executor") == stopped
-        await wait_until(lambda: _has_let_go(stack))
+        (run,) = await stack.runs(task["id"])
+        await wait_until(lambda: _has_let_go(stack, run["id"]))
 
     (run,) = await stack.runs(task["id"])
     assert (run["status"], run["attempt"]) == ("succeeded", 2)
+    assert receiver.keys == [run["id"]] * 2
+
+
+async def test_a_stopped_executor_ends_in_time_and_another_finishes_its_work(stack: Stack, receiver: Receiver) -> None:
+    receiver.may_answer.clear()
+    task = await stack.schedule("once", seconds_ahead(0.5), receiver.call())
+    await wait_until(lambda: receiver.keys)
+
+    stopped = stack.kill("executor", signal.SIGTERM)
+
+    await wait_until(lambda: stack.pid("executor") != stopped, 10)
+    receiver.may_answer.set()
+    await wait_until(lambda: _is_completed(stack, task["id"]))
+    (run,) = await stack.runs(task["id"])
+    assert (run["status"], run["attempt"]) == ("succeeded", 1)
     assert receiver.keys == [run["id"]] * 2
 
 
@@ -113,9 +129,10 @@ def _has_received(receiver: Receiver, runs: int) -> bool:
     return len(receiver.deliveries()) >= runs
 
 
-def _has_let_go(stack: Stack) -> bool:
+def _has_let_go(stack: Stack, run_id: str) -> bool:
     """The late attempt was told that its lease is gone, or its write was refused."""
-    return any(event in stack.log("executor") for event in ("lease_lost", "stale_write_refused"))
+    lines = [line for line in stack.log("executor").splitlines() if run_id in line]
+    return any(event in line for line in lines for event in ("lease_lost", "stale_write_refused"))
 
 
 async def _has_status(stack: Stack, run_id: str, status: str) -> bool:

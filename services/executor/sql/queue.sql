@@ -67,12 +67,14 @@ SELECT extract(epoch FROM min(soonest.available_at) - now())::float8 AS seconds
 
 -- name: renew_leases
 -- takes: uuid[], int8[], float8
--- gives: id uuid, is_cancel_requested bool
--- Rows are locked in the order of their ids, as in record_outcomes, so that the two never wait for each other in a circle.
+-- gives: id uuid, fence int8, is_cancel_requested bool
+-- A row that was released meanwhile is not leased any more, though its fence is the same: to renew it would put its retry
+-- off. Rows are locked in the order of their ids, as in record_outcomes, so that the two never wait for each other in a circle.
 WITH held AS MATERIALIZED (
     SELECT w.id
       FROM due_work w
       JOIN unnest($1::uuid[], $2::bigint[]) AS mine (id, fence) ON mine.id = w.id AND mine.fence = w.fence
+     WHERE w.locked_until IS NOT NULL
      ORDER BY w.id
        FOR UPDATE OF w
 ), renewed AS (
@@ -80,9 +82,9 @@ WITH held AS MATERIALIZED (
        SET locked_until = now() + make_interval(secs => $3)
       FROM held
      WHERE w.id = held.id
-    RETURNING w.id
+    RETURNING w.id, w.fence
 )
-SELECT renewed.id, run.cancel_requested_at IS NOT NULL AS is_cancel_requested
+SELECT renewed.id, renewed.fence, run.cancel_requested_at IS NOT NULL AS is_cancel_requested
   FROM renewed
   LEFT JOIN task_run run ON run.id = renewed.id
 
@@ -90,13 +92,14 @@ SELECT renewed.id, run.cancel_requested_at IS NOT NULL AS is_cancel_requested
 -- takes: uuid[], int8[], text[], bool[], float8[], bool[], jsonb[], jsonb[], text[], timestamptz[]
 -- gives: id uuid
 -- Together: the queue row goes or moves to its next time, the run gets its outcome, a failed attempt its record. A row whose
--- fence has moved on is left alone and missing from the answer.
+-- fence has moved on, or that was released already, is left alone and missing from the answer.
 WITH outcome AS MATERIALIZED (
     SELECT o.*, w.attempt, w.locked_by
       FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::boolean[], $5::float8[], $6::boolean[], $7::jsonb[],
                   $8::jsonb[], $9::text[], $10::timestamptz[])
         AS o (id, fence, status, success, retry_in_seconds, is_handed_back, output, error, trace_id, started_at)
       JOIN due_work w ON w.id = o.id AND w.fence = o.fence
+     WHERE w.locked_until IS NOT NULL
      ORDER BY o.id
        FOR UPDATE OF w
 ), finished AS (

@@ -31,7 +31,8 @@ WITH resumed AS (
     INSERT INTO schedule_cursor (task_id, schedule_rev, next_at, runs_planned)
     SELECT id, schedule_rev, next_at, planned FROM resumed WHERE is_timed
     ON CONFLICT (task_id) DO UPDATE
-       SET schedule_rev = excluded.schedule_rev, next_at = excluded.next_at, runs_planned = excluded.runs_planned
+       SET schedule_rev = excluded.schedule_rev, next_at = excluded.next_at, runs_planned = excluded.runs_planned,
+           stood_at = NULL
 )
 INSERT INTO audit_log (actor_name, action, subject_type, subject_id, details)
 SELECT 'scheduler', 'task.resumed', 'task', id::text, '{"reason": "the pause ended"}' FROM resumed

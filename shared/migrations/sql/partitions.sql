@@ -1,8 +1,8 @@
--- Partitions are made ahead of time by this function, which the migrations call once and a chore calls daily. It is
--- harmless when run twice. A range of which rows already lie in the default partition is left to that partition, so
+-- Partitions are made ahead of time by this function, which the migrations call once and a chore several times a day. It is
+-- harmless when run twice, or by several at once. Weeks and months are those of UTC, whatever the session's zone. A range of which rows already lie in the default partition is left to that partition, so
 -- that a chore which was down for long cannot make it fail.
 CREATE FUNCTION make_partitions(parent text, step interval, keyed_by text, since timestamptz, steps_ahead int, storage text)
-RETURNS int LANGUAGE plpgsql AS $$
+RETURNS int LANGUAGE plpgsql SET timezone = 'UTC' AS $$
 DECLARE
     lower_at timestamptz;
     lower_key text;
@@ -12,6 +12,7 @@ DECLARE
     is_taken boolean;
     made int := 0;
 BEGIN
+    PERFORM pg_advisory_xact_lock(hashtext('make_partitions'));
     SELECT a.attname INTO key_column
       FROM pg_partitioned_table p
       JOIN pg_attribute a ON a.attrelid = p.partrelid AND a.attnum = p.partattrs[0]
@@ -51,7 +52,7 @@ END $$;
 
 -- Weeks for what is keyed by id, months for the audit trail: each partition is one more lock in a statement that cannot
 -- be pruned, so that they are no finer than retention needs.
-CREATE FUNCTION make_partitions_ahead() RETURNS int LANGUAGE sql AS $$
+CREATE FUNCTION make_partitions_ahead() RETURNS int LANGUAGE sql SET timezone = 'UTC' AS $$
     SELECT sum(made)::int FROM (
         SELECT make_partitions(parent, '1 week', 'id', date_trunc('week', now(), 'UTC') - interval '1 week', 5,
                                'WITH (fillfactor = 85)') AS made

@@ -158,3 +158,23 @@ def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield node
     for child in node.get("Plans", []):
         yield from _nodes(child)
+
+
+async def test_a_row_with_a_word_that_is_unknown_here_runs_beside_its_neighbours(pool: asyncpg.Pool) -> None:
+    """A newer version may have written it."""
+    strange = await make_task(pool, None, backoff_strategy="fibonacci", payload=["not", "an", "object"])
+    ordinary = await make_task(pool, None)
+    for each in (strange, ordinary):
+        await make_due_work(pool, each, NOON)
+    shelf = Shelf()
+
+    await claimer(pool, shelf).run_once(NOON)
+
+    assert {work.task_id for work in shelf.taken} == {strange, ordinary}
+
+
+@pytest.mark.parametrize("free", [0, -1])
+async def test_without_a_free_slot_nothing_is_claimed(pool: asyncpg.Pool, task_id: UUID, free: int) -> None:
+    await make_due_work(pool, task_id, NOON)
+
+    assert (await claimer(pool, Shelf(free)).run_once(NOON)).work == 0

@@ -152,7 +152,7 @@ async def test_renewal_moves_the_lease_and_shows_who_asked_to_cancel(pool: async
 
     rows = await pool.fetch(SQL["renew_leases"].sql, [work.id], [work.fence], 30.0)
 
-    assert [tuple(row) for row in rows] == [(work.id, True)]
+    assert [tuple(row) for row in rows] == [(work.id, work.fence, True)]
     assert await pool.fetchval("SELECT locked_until > now() + interval '25 s' FROM due_work")
 
 
