@@ -29,13 +29,24 @@ from services.gateway.http.faults import no_such_route
 from services.gateway.http.problems import render_error
 from services.gateway.runs.controller import RunController
 from services.gateway.runs.service import RunService
+from services.gateway.schedules.controller import OutlookController, ScheduleController
+from services.gateway.schedules.service import ScheduleService
+from services.gateway.tasks.actions import TaskActions
 from services.gateway.tasks.controller import TaskController
+from services.gateway.tasks.occurrences import OccurrenceActions
 from services.gateway.tasks.service import TaskService
 from shared.outbound.addresses import AddressPolicy
 from shared.runtime.heartbeat import VERSION
 from shared.vocabulary.limits import REQUEST_BODY_BYTES
 
-CONTROLLERS: list[type[Controller]] = [TaskController, RunController, AgentController, HealthController]
+CONTROLLERS: list[type[Controller]] = [
+    TaskController,
+    RunController,
+    AgentController,
+    ScheduleController,
+    OutlookController,
+    HealthController,
+]
 Dependencies: TypeAlias = dict[str, Provide]
 
 
@@ -76,7 +87,10 @@ def build_routes(parts: Parts) -> Litestar:
 def _dependencies(parts: Parts) -> Dependencies:
     services: dict[str, object] = {
         "tasks": TaskService(parts.clock, parts.policy),
+        "actions": TaskActions(),
+        "occurrences": OccurrenceActions(),
         "runs": RunService(),
+        "schedules": ScheduleService(parts.clock),
         "agents": AgentService(parts.authenticator, parts.clock, parts.policy),
         "health": parts.health,
     }

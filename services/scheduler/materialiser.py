@@ -1,9 +1,12 @@
 """Turns the schedules whose next time is near into due work, some hundreds in one transaction."""
 
 import functools
+import gc
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import asyncpg
 import msgspec
@@ -15,13 +18,16 @@ from services.scheduler.settings import SchedulerSettings
 from shared.database.pool import Connection
 from shared.database.statements import load_statements
 from shared.runtime.loop import Part
-from shared.timing.timetable import compile_timetable
+from shared.timing.schedule import Schedule
+from shared.timing.timetable import Timetable, compile_timetable
 from shared.vocabulary.limits import POLL_SECONDS
 
 logger = structlog.get_logger(__name__)
 
 SQL = load_statements("services.scheduler", "sql/cursors.sql")
-SCHEDULES_COMPILED = 20_000
+# Each is up to 14 kB in some 25 objects, all of which a full garbage collection visits.
+SCHEDULES_COMPILED = 1_000
+ANSWERS_REMEMBERED = 4
 # Bounds of one transaction: its locks and its statements must stay short, whatever the schedules cost.
 OCCURRENCES_PER_ROUND = 5_000
 PLANNING_SECONDS = 1.0
@@ -48,7 +54,7 @@ class Planned(msgspec.Struct, frozen=True):
 
 
 class Bad(msgspec.Struct, frozen=True):
-    cursor: Cursor
+    task_id: UUID
     problem: str
 
 
@@ -69,7 +75,12 @@ class Materialiser(Part):
         self._on_planned = on_planned
         self._horizon = timedelta(seconds=settings.horizon_seconds)
         self._batch = settings.materialise_batch
-        self._compiled = functools.lru_cache(SCHEDULES_COMPILED)(compile_timetable)
+        self._compiled = functools.lru_cache(SCHEDULES_COMPILED)(_compile)
+
+    async def start(self) -> None:
+        # What was imported stays. Walking it took each full collection some 100 ms, in the midst of a statement.
+        gc.collect()
+        gc.freeze()
 
     async def run_once(self, now: datetime | None = None) -> Materialised:
         """One transaction: lock cursors, plan, write due work and skipped runs, move the cursors. Then set bells."""
@@ -79,7 +90,7 @@ class Materialiser(Part):
             if not rows:
                 return Materialised(0, 0, 0, is_backlog_left=False)
             database_now: datetime = rows[0]["now"]
-            good, bad = self._plan_all([_cursor(row) for row in rows], database_now)
+            good, bad = self._plan_all(rows, database_now)
             await _write(connection, good, bad)
         due = [occurrence for planned in good for occurrence in planned.plan.due]
         self._ringer.set(due_at(occurrence.run_at, database_now, read_at) for occurrence in due)
@@ -97,24 +108,36 @@ class Materialiser(Part):
         until = now + self._horizon
         return any(planned.plan.next_at is not None and planned.plan.next_at <= until for planned in good)
 
-    def _plan_all(self, cursors: Sequence[Cursor], now: datetime) -> tuple[list[Planned], list[Bad]]:
+    def _plan_all(self, rows: Sequence[asyncpg.Record], now: datetime) -> tuple[list[Planned], list[Bad]]:
         """As many as a transaction should hold; the cursors of the rest stay where they are."""
         good: list[Planned] = []
         bad: list[Bad] = []
         began_at = time.monotonic()
         occurrences = 0
-        for cursor in cursors:
+        for row in rows:
             if occurrences >= OCCURRENCES_PER_ROUND or time.monotonic() - began_at > PLANNING_SECONDS:
                 break
             try:
+                cursor = _cursor(row)
                 planned = plan(self._compiled(cursor.timetable), cursor, now, self._horizon)
             except Exception as error:  # noqa: BLE001 (supervises one schedule, so that the others go on)
-                logger.warning("schedule_bad", task_id=str(cursor.task_id), error=repr(error))
-                bad.append(Bad(cursor, str(error) or repr(error)))
+                logger.warning("schedule_bad", task_id=str(row["task_id"]), error=repr(error))
+                bad.append(Bad(row["task_id"], str(error) or repr(error)))
                 continue
             good.append(Planned(cursor, planned))
             occurrences += len(planned.occurrences)
         return good, bad
+
+
+class Remembering:
+    """Many tasks have one schedule, stand at the same time, and ask the same of it."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        self.next_after = functools.lru_cache(ANSWERS_REMEMBERED)(schedule.next_after)
+
+
+def _compile(timetable: Timetable) -> Schedule:
+    return Remembering(compile_timetable(timetable))
 
 
 def _cursor(row: asyncpg.Record) -> Cursor:
@@ -124,27 +147,27 @@ def _cursor(row: asyncpg.Record) -> Cursor:
 async def _write(connection: Connection, good: Sequence[Planned], bad: Sequence[Bad]) -> None:
     due = [(planned.cursor, occurrence) for planned in good for occurrence in planned.plan.due]
     skipped = [(planned.cursor, occurrence) for planned in good for occurrence in planned.plan.skipped]
+    made: Counter[UUID] = Counter()
     if due:
-        await _insert_due_work(connection, due)
+        made = await _insert_due_work(connection, due)
     if skipped:
         await _record_skipped(connection, skipped)
     await connection.execute(
         SQL["move_cursors"].sql,
         [planned.cursor.task_id for planned in good],
         [planned.plan.next_at for planned in good],
-        [len(planned.plan.due) for planned in good],
+        [made[planned.cursor.task_id] for planned in good],
     )
     mended = [planned.cursor.task_id for planned in good if planned.cursor.was_bad]
     if mended:
         await connection.execute(SQL["clear_schedule_errors"].sql, mended)
     for each in bad:
-        await connection.execute(
-            SQL["mark_schedule_bad"].sql, each.cursor.task_id, each.problem, BAD_SCHEDULE_PAUSE_SECONDS
-        )
+        await connection.execute(SQL["mark_schedule_bad"].sql, each.task_id, each.problem, BAD_SCHEDULE_PAUSE_SECONDS)
 
 
-async def _insert_due_work(connection: Connection, due: Sequence[tuple[Cursor, Occurrence]]) -> None:
-    await connection.execute(
+async def _insert_due_work(connection: Connection, due: Sequence[tuple[Cursor, Occurrence]]) -> Counter[UUID]:
+    """How many were made of each task: what exists already, or was skipped by name, is no run of it."""
+    rows = await connection.fetch(
         SQL["insert_due_work"].sql,
         [occurrence.id for _, occurrence in due],
         [cursor.task_id for cursor, _ in due],
@@ -155,6 +178,7 @@ async def _insert_due_work(connection: Connection, due: Sequence[tuple[Cursor, O
         [cursor.priority for cursor, _ in due],
         [cursor.concurrency_key for cursor, _ in due],
     )
+    return Counter(row["task_id"] for row in rows)
 
 
 async def _record_skipped(connection: Connection, skipped: Sequence[tuple[Cursor, Occurrence]]) -> None:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import msgspec
@@ -15,6 +15,8 @@ from shared.vocabulary.ids import AT_ITS_TIME, occurrence_id
 from shared.vocabulary.limits import MISFIRE_RUNS_MAX
 from shared.vocabulary.states import MisfirePolicy, ScheduleKind, SkipReason
 
+NO_ANCHOR = datetime(1970, 1, 1, tzinfo=UTC)
+EXCLUSIONS = msgspec.json.Decoder(tuple[Exclusion, ...])
 # How late an occurrence may be materialised and still count as on time.
 MISFIRE_GRACE = timedelta(seconds=10)
 # Nominal times of one schedule in one round; the rest follow in the next.
@@ -54,14 +56,15 @@ class Cursor(msgspec.Struct, frozen=True):
 
     @property
     def timetable(self) -> Timetable:
+        """Equal for tasks that have the same occurrences: only a recurrence counts from its anchor."""
         return Timetable(
             schedule_kind=self.schedule_kind,
             schedule_expr=self.schedule_expr,
             timezone=self.timezone,
-            anchor_at=self.anchor_at,
+            anchor_at=self.anchor_at if self.schedule_kind is ScheduleKind.RRULE else NO_ANCHOR,
             starts_at=self.starts_at,
             ends_at=self.ends_at,
-            exclusions=msgspec.json.decode(self.exclusions, type=tuple[Exclusion, ...]),
+            exclusions=() if self.exclusions == "[]" else EXCLUSIONS.decode(self.exclusions),
         )
 
 

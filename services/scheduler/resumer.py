@@ -13,6 +13,7 @@ from shared.database.statements import load_statements
 from shared.runtime.loop import Part
 from shared.timing.exclusions import Exclusion
 from shared.timing.timetable import Timetable, compile_timetable
+from shared.vocabulary.ids import AT_ITS_TIME, first_uuid7_at, occurrence_id
 from shared.vocabulary.limits import POLL_SECONDS
 from shared.vocabulary.states import ScheduleKind
 
@@ -31,9 +32,11 @@ class Resumed(msgspec.Struct, frozen=True):
 
 
 class Ended(msgspec.Struct, frozen=True):
-    """A task whose pause has ended. `next_at` None: nothing follows, or it waits for events."""
+    """A task whose pause has ended. `schedule_rev` is the new one. `next_at` None: nothing follows, or it waits for
+    events."""
 
     task_id: UUID
+    schedule_rev: int
     next_at: datetime | None
     runs_planned: int
     is_timed: bool
@@ -58,6 +61,7 @@ class Resumer(Part):
                     await connection.execute(SQL["leave_paused"].sql, row["id"], str(error) or repr(error))
             if ended:
                 await _resume(connection, ended)
+                await _carry_skips(connection, ended, rows[0]["now"])
         for each in ended:
             logger.info("task_resumed", task_id=str(each.task_id))
         return Resumed(len(rows))
@@ -66,7 +70,7 @@ class Resumer(Part):
 def _after_pause(row: asyncpg.Record) -> Ended:
     kind = ScheduleKind(row["schedule_kind"])
     if kind is ScheduleKind.EVENT:
-        return Ended(row["id"], None, 0, is_timed=False)
+        return Ended(row["id"], row["schedule_rev"] + 1, None, 0, is_timed=False)
     timetable = Timetable(
         schedule_kind=kind,
         schedule_expr=row["schedule_expr"],
@@ -79,7 +83,7 @@ def _after_pause(row: asyncpg.Record) -> Ended:
     planned: int = row["runs_planned"]
     is_used_up = row["max_runs"] is not None and planned >= row["max_runs"]
     next_at = None if is_used_up else compile_timetable(timetable).next_after(row["now"])
-    return Ended(row["id"], next_at, planned, is_timed=True)
+    return Ended(row["id"], row["schedule_rev"] + 1, next_at, planned, is_timed=True)
 
 
 async def _resume(connection: Connection, ended: Sequence[Ended]) -> None:
@@ -90,3 +94,14 @@ async def _resume(connection: Connection, ended: Sequence[Ended]) -> None:
         [each.runs_planned for each in ended],
         [each.is_timed for each in ended],
     )
+
+
+async def _carry_skips(connection: Connection, ended: Sequence[Ended], now: datetime) -> None:
+    """What was asked to be skipped stays skipped under the new revision."""
+    revisions = {each.task_id: each.schedule_rev for each in ended}
+    rows = await connection.fetch(SQL["list_skips_ahead"].sql, list(revisions), first_uuid7_at(now), now)
+    renamed = [
+        occurrence_id(row["task_id"], revisions[row["task_id"]], row["scheduled_for"], AT_ITS_TIME) for row in rows
+    ]
+    if renamed:
+        await connection.execute(SQL["rename_runs"].sql, [row["id"] for row in rows], renamed)

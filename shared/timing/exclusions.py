@@ -1,18 +1,26 @@
 """Blackouts: days and ranges in which a schedule has no occurrences."""
 
+import re
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from shared.timing.fault import INVALID_DATETIME, ScheduleFault
 from shared.timing.once import compile_once
+from shared.timing.seconds import instant_of
+from shared.timing.wall import as_they_come
 
 MICROSECOND = timedelta(microseconds=1)
-DAY = timedelta(days=1)
-DATE_LENGTH = len("2026-12-25")
+FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+# Python also reads weeks, 2026-W01-1, which are as long.
+DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+EXPECTED = (
+    'An exclusion is a date such as 2026-12-25, or {"from": …, "until": …} with dates or with instants such as '
+    "2026-12-25T08:00:00Z."
+)
 
 
 class Range(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"start": "from"}):
@@ -46,28 +54,49 @@ def compile_exclusions(exclusions: Sequence[Exclusion], zone: ZoneInfo) -> Black
 
 def _range_of(exclusion: Exclusion, zone: ZoneInfo, field: str) -> tuple[datetime, datetime]:
     if isinstance(exclusion, str):
-        exclusion = Range(exclusion, exclusion)
-        if len(exclusion.start) != DATE_LENGTH:
-            message = 'An exclusion is a date such as 2026-12-25, or {"from": …, "until": …} with dates or instants.'
-            raise ScheduleFault(message, code=INVALID_DATETIME, field=field)
-    start = _instant(exclusion.start, zone, f"{field}.from", days_later=0)
-    end = _instant(exclusion.until, zone, f"{field}.until", days_later=1)
-    if end <= start:
-        raise ScheduleFault("The end must lie after the start.", code=INVALID_DATETIME, field=f"{field}.until")
+        day = _day_of(exclusion, field)
+        return _start_of(day, zone), _start_of(day + 1, zone)
+    start = _edge(exclusion.start, zone, f"{field}.from", days_later=0)
+    end = _edge(exclusion.until, zone, f"{field}.until", days_later=1)
+    if _is_backwards(exclusion, start, end):
+        raise _wrong("The end must lie after the start.", f"{field}.until")
     return start, end
 
 
-def _instant(text: str, zone: ZoneInfo, field: str, days_later: int) -> datetime:
+def _is_backwards(given: Range, start: datetime, end: datetime) -> bool:
+    """A day that the zone has left out is empty, but not backwards."""
+    if DATE.fullmatch(given.start) and DATE.fullmatch(given.until):
+        return given.until < given.start
+    return end <= start
+
+
+def _edge(text: str, zone: ZoneInfo, field: str, days_later: int) -> datetime:
+    if DATE.fullmatch(text):
+        return _start_of(_day_of(text, field) + days_later, zone)
     try:
-        if len(text) == DATE_LENGTH:
-            day = date.fromisoformat(text) + days_later * DAY
-            return datetime.combine(day, time.min, zone).astimezone(UTC)
         return compile_once(text, zone).at
     except ScheduleFault as fault:
-        raise ScheduleFault(fault.detail, code=INVALID_DATETIME, field=field) from fault
-    except (ValueError, OverflowError) as error:
-        message = "This date does not exist; expected is one such as 2026-12-25."
-        raise ScheduleFault(message, code=INVALID_DATETIME, field=field) from error
+        raise _wrong(f"This is no date and no instant. {EXPECTED}", field) from fault
+
+
+def _day_of(text: str, field: str) -> int:
+    if not DATE.fullmatch(text):
+        raise _wrong(EXPECTED, field)
+    try:
+        return date.fromisoformat(text).toordinal()
+    except ValueError as error:
+        raise _wrong("This date does not exist; expected is one such as 2026-12-25.", field) from error
+
+
+def _start_of(day: int, zone: ZoneInfo) -> datetime:
+    """The first instant that shows a local day or, where the zone has left it out, the next one. The ends of the
+    calendar stand for what lies beyond them."""
+    first, *_ = as_they_come(zone, day) or as_they_come(zone, day + 1)
+    return instant_of(first.start - first.offset) or (FIRST if day == 1 else LAST)
+
+
+def _wrong(message: str, field: str) -> ScheduleFault:
+    return ScheduleFault(message, code=INVALID_DATETIME, field=field)
 
 
 def _merged(ranges: Iterable[tuple[datetime, datetime]]) -> list[tuple[datetime, datetime]]:

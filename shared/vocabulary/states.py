@@ -93,6 +93,7 @@ class SkipReason(StrEnum):
     TASK_PAUSED = "task_paused"
     TASK_CANCELED = "task_canceled"
     SCHEDULE_CHANGED = "schedule_changed"
+    SKIPPED_BY_REQUEST = "skipped_by_request"
     OVERLAP = "overlap"
 
 

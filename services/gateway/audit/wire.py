@@ -15,6 +15,8 @@ class Action(StrEnum):
     TASK_RESUMED = "task.resumed"
     TASK_CANCELED = "task.canceled"
     TASK_RUN_NOW = "task.run_now"
+    TASK_SNOOZED = "task.snoozed"
+    TASK_OCCURRENCE_SKIPPED = "task.occurrence_skipped"
     AGENT_CREATED = "agent.created"
 
 

@@ -8,12 +8,14 @@ import msgspec
 
 from services.gateway.tasks.fields import clean_title, distinct, in_utc
 from services.gateway.tasks.pipeline import Payload, stored_form
-from services.gateway.tasks.schedule import Timetable
 from services.gateway.tasks.wire import TaskUpdate
+from shared.timing.exclusions import Exclusion
+from shared.timing.timetable import Timetable
 from shared.vocabulary.faults import PreconditionFailed
 from shared.vocabulary.states import ScheduleKind
 
-TIMETABLE = frozenset(Timetable.__struct_fields__)
+# A change of one of these makes the schedule a new one: its occurrences get other times, or other identities.
+SCHEDULE = frozenset({*Timetable.__struct_fields__, "jitter_seconds", "max_runs"})
 EXPRESSION = frozenset({"schedule_kind", "schedule_expr"})
 FREQUENCY = EXPRESSION | {"timezone"}
 
@@ -26,7 +28,7 @@ class Changes(msgspec.Struct, frozen=True):
 
     @property
     def is_new_schedule(self) -> bool:
-        return not TIMETABLE.isdisjoint(self.values)
+        return not SCHEDULE.isdisjoint(self.values)
 
     @property
     def is_new_expression(self) -> bool:
@@ -46,7 +48,7 @@ class Changes(msgspec.Struct, frozen=True):
 
 
 def changes_of(task: Mapping[str, Any], wanted: TaskUpdate) -> Changes:
-    """`task`: its columns as they are, the payload decoded."""
+    """`task`: its columns as they are, their JSON decoded."""
     given = {name: _stored(name, value) for name, value in msgspec.structs.asdict(wanted).items()}
     values = {name: value for name, value in given.items() if value is not msgspec.UNSET and value != task[name]}
     return Changes(values, {name: task[name] for name in values})
@@ -54,7 +56,9 @@ def changes_of(task: Mapping[str, Any], wanted: TaskUpdate) -> Changes:
 
 def timetable_of(columns: Mapping[str, Any]) -> Timetable:
     named = {name: columns[name] for name in Timetable.__struct_fields__}
-    return Timetable(**{**named, "schedule_kind": ScheduleKind(columns["schedule_kind"])})
+    kind = ScheduleKind(columns["schedule_kind"])
+    exclusions = msgspec.convert(columns["exclusions"], tuple[Exclusion, ...])
+    return Timetable(**{**named, "schedule_kind": kind, "exclusions": exclusions})
 
 
 def check_version(if_match: str | None, version: int) -> None:
@@ -74,8 +78,10 @@ def _stored(name: str, value: object) -> object:
     match value:
         case str() if name == "title":
             return clean_title(value)
-        case list():
+        case list() if name == "tags":
             return distinct(value)
+        case list():
+            return msgspec.to_builtins(value)
         case Payload():
             return stored_form(value)
         case datetime():

@@ -13,8 +13,19 @@ from services.gateway.http.access import requires
 from services.gateway.http.act import Act, CurrentAct
 from services.gateway.http.paging import Limit, Offset, Page, page_of
 from services.gateway.http.replies import ActionDone, Reply, etag, reply
+from services.gateway.tasks.actions import TaskActions
+from services.gateway.tasks.occurrences import OccurrenceActions
 from services.gateway.tasks.service import TaskService
-from services.gateway.tasks.wire import NoOptions, TaskCreate, TaskFilter, TaskUpdate, TaskView
+from services.gateway.tasks.wire import (
+    NoOptions,
+    PauseOptions,
+    SkipOptions,
+    SnoozeOptions,
+    TaskCreate,
+    TaskFilter,
+    TaskUpdate,
+    TaskView,
+)
 from shared.vocabulary.limits import PAGE_DEFAULT, TAG_CHARACTERS
 from shared.vocabulary.scopes import Scope
 from shared.vocabulary.states import ScheduleKind, TaskStatus
@@ -23,8 +34,10 @@ IfMatch: TypeAlias = Annotated[
     str | None, HeaderParameter(name="If-Match", description="The ETag of the version that is to change.")
 ]
 TagQuery: TypeAlias = Annotated[str | None, QueryParameter(max_length=TAG_CHARACTERS)]
-Action: TypeAlias = Callable[[AsyncConnection, Act, UUID], Awaitable[ActionDone]]
+Action: TypeAlias = Callable[[AsyncConnection], Awaitable[ActionDone]]
 Tasks: TypeAlias = NamedDependency[TaskService]
+Actions: TypeAlias = NamedDependency[TaskActions]
+Occurrences: TypeAlias = NamedDependency[OccurrenceActions]
 Options: TypeAlias = JSONBody[NoOptions | None]
 
 READ, WRITE = requires(Scope.TASKS_READ), requires(Scope.TASKS_WRITE)
@@ -82,33 +95,44 @@ class TaskController(Controller):
 
     @post("/{task_id:uuid}/run_now", opt=WRITE, status_code=200, summary="Run a task at once")
     async def run_task_now(
-        self, act: CurrentAct, tasks: Tasks, task_id: FromPath[UUID], data: Options = None
+        self, act: CurrentAct, actions: Actions, task_id: FromPath[UUID], data: Options = None
     ) -> Response[ActionDone]:
-        return await _act_on(tasks.run_now, act, task_id, data)
+        return await _done(act, lambda connection: actions.run_now(connection, act, task_id), data)
 
-    @post("/{task_id:uuid}/pause", opt=WRITE, status_code=200, summary="Pause a task")
+    @post("/{task_id:uuid}/pause", opt=WRITE, status_code=200, summary="Pause a task, or change how it is paused")
     async def pause_task(
-        self, act: CurrentAct, tasks: Tasks, task_id: FromPath[UUID], data: Options = None
+        self, act: CurrentAct, actions: Actions, task_id: FromPath[UUID], data: JSONBody[PauseOptions | None] = None
     ) -> Response[ActionDone]:
-        return await _act_on(tasks.pause, act, task_id, data)
+        options = data or PauseOptions()
+        return await _done(act, lambda connection: actions.pause(connection, act, task_id, options))
 
     @post("/{task_id:uuid}/resume", opt=WRITE, status_code=200, summary="Resume a paused task")
     async def resume_task(
-        self, act: CurrentAct, tasks: Tasks, task_id: FromPath[UUID], data: Options = None
+        self, act: CurrentAct, actions: Actions, task_id: FromPath[UUID], data: Options = None
     ) -> Response[ActionDone]:
-        return await _act_on(tasks.resume, act, task_id, data)
+        return await _done(act, lambda connection: actions.resume(connection, act, task_id), data)
 
     @post("/{task_id:uuid}/cancel", opt=WRITE, status_code=200, summary="Cancel a task for good")
     async def cancel_task(
-        self, act: CurrentAct, tasks: Tasks, task_id: FromPath[UUID], data: Options = None
+        self, act: CurrentAct, actions: Actions, task_id: FromPath[UUID], data: Options = None
     ) -> Response[ActionDone]:
-        return await _act_on(tasks.cancel, act, task_id, data)
+        return await _done(act, lambda connection: actions.cancel(connection, act, task_id), data)
+
+    @post("/{task_id:uuid}/snooze", opt=WRITE, status_code=200, summary="Let the next occurrence run later")
+    async def snooze_task(
+        self, act: CurrentAct, occurrences: Occurrences, task_id: FromPath[UUID], data: JSONBody[SnoozeOptions]
+    ) -> Response[ActionDone]:
+        return await _done(act, lambda connection: occurrences.snooze(connection, act, task_id, data))
+
+    @post("/{task_id:uuid}/skip", opt=WRITE, status_code=200, summary="Skip one occurrence")
+    async def skip_occurrence(
+        self, act: CurrentAct, occurrences: Occurrences, task_id: FromPath[UUID], data: JSONBody[SkipOptions]
+    ) -> Response[ActionDone]:
+        return await _done(act, lambda connection: occurrences.skip(connection, act, task_id, data))
 
 
-async def _act_on(
-    action: Action, act: CurrentAct, task_id: FromPath[UUID], _options: NoOptions | None
-) -> Response[Any]:
+async def _done(act: Act, action: Action, _options: NoOptions | None = None) -> Response[Any]:
     async def change(connection: AsyncConnection) -> Reply:
-        return reply(await action(connection, act, task_id))
+        return reply(await action(connection))
 
     return await act.write(change)

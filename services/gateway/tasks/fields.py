@@ -6,14 +6,18 @@ from typing import Annotated, TypeAlias
 
 import msgspec
 
+from shared.timing.exclusions import Exclusion
 from shared.vocabulary.faults import invalid_field
 from shared.vocabulary.limits import (
     DEDUPE_KEY_CHARACTERS,
     DESCRIPTION_CHARACTERS,
+    EVENT_FILTER_CHARACTERS,
+    EXCLUSIONS_PER_TASK,
     MAX_RETRIES,
+    NOTE_CHARACTERS,
     PRIORITY_HIGHEST,
     PRIORITY_LOWEST,
-    RRULE_SET_CHARACTERS,
+    SNOOZE_SECONDS,
     TAG_CHARACTERS,
     TAGS_PER_TASK,
     TIMEOUT_SECONDS,
@@ -21,15 +25,15 @@ from shared.vocabulary.limits import (
 )
 
 TIMEZONE_DEFAULT = "Europe/Chisinau"
-TIMEZONE_CHARACTERS = 64
 DAY_SECONDS = 86_400
 YEAR_SECONDS = 366 * DAY_SECONDS
 MAX_RUNS = 1_000_000_000
 
 Title: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=TITLE_CHARACTERS)]
 Description: TypeAlias = Annotated[str, msgspec.Meta(max_length=DESCRIPTION_CHARACTERS)]
-Expression: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=RRULE_SET_CHARACTERS)]
-Timezone: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=TIMEZONE_CHARACTERS)]
+EventFilter: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=EVENT_FILTER_CHARACTERS)]
+Exclusions: TypeAlias = Annotated[list[Exclusion], msgspec.Meta(max_length=EXCLUSIONS_PER_TASK)]
+Note: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=NOTE_CHARACTERS)]
 Priority: TypeAlias = Annotated[int, msgspec.Meta(ge=PRIORITY_HIGHEST, le=PRIORITY_LOWEST)]
 Key: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=DEDUPE_KEY_CHARACTERS)]
 Retries: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=MAX_RETRIES)]
@@ -37,6 +41,7 @@ Timeout: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=TIMEOUT_SECONDS)]
 Window: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=YEAR_SECONDS)]
 Jitter: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=DAY_SECONDS)]
 Runs: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=MAX_RUNS)]
+Delay: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=SNOOZE_SECONDS)]
 Moment: TypeAlias = Annotated[datetime, msgspec.Meta(tz=True)]
 Tag: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=TAG_CHARACTERS)]
 Tags: TypeAlias = Annotated[list[Tag], msgspec.Meta(max_length=TAGS_PER_TASK)]

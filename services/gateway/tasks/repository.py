@@ -48,16 +48,16 @@ async def insert_task(
     task: TaskCreate,
     *,
     anchor_at: datetime,
-    first_at: datetime,
+    first_at: datetime | None,
     traceparent: str | None,
 ) -> datetime:
-    """With its cursor. When it was created."""
+    """With its cursor, unless `first_at` is None. When it was created."""
     values = (
         *(task_id, owner_id, task.title, task.description, task.schedule_kind, task.schedule_expr, task.timezone),
         *(anchor_at, to_jsonb(stored_form(task.payload)), task.priority, task.dedupe_key, task.dedupe_window_seconds),
         *(task.max_retries, task.backoff_strategy, task.timeout_seconds, task.concurrency_key, task.overlap_policy),
         *(task.misfire_policy, task.misfire_window_seconds, task.jitter_seconds, task.starts_at, task.ends_at),
-        *(task.max_runs, task.tags, traceparent, first_at),
+        *(task.max_runs, to_jsonb(task.exclusions), task.event_filter, task.tags, traceparent, first_at),
     )
     try:
         rows = await run(connection, SQL["insert_task"], *values)
@@ -84,12 +84,13 @@ async def list_tasks(
 
 
 async def lock_task(connection: AsyncConnection, task_id: UUID, owner: UUID | None) -> dict[str, Any] | None:
-    """Its columns and the database's `now`, once nobody else can change it or make work of it."""
+    """Its columns, `cursor_at` and `runs_planned` of its cursor, and the database's `now`, once nobody else can change
+    it or make work of it."""
     task = await _one(connection, LOCK, task_id, owner)
     if task is None:
         return None
     rows = await run(connection, SQL["lock_cursor"], task_id)
-    return {**task, "now": rows[0]["now"]}
+    return {**task, **rows[0]}
 
 
 async def hold_task(connection: AsyncConnection, task_id: UUID, owner: UUID | None) -> dict[str, Any] | None:

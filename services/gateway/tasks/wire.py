@@ -8,6 +8,7 @@ from msgspec import UNSET, UnsetType
 
 from services.gateway.tasks import fields
 from services.gateway.tasks.pipeline import Payload
+from shared.timing.exclusions import Exclusion
 from shared.vocabulary.limits import (
     MAX_RETRIES_DEFAULT,
     MISFIRE_WINDOW_SECONDS_DEFAULT,
@@ -18,13 +19,14 @@ from shared.vocabulary.states import BackoffStrategy, MisfirePolicy, OverlapPoli
 
 
 class TaskCreate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`created_by`: the agent that is to own the task; only an admin may name another than itself."""
+    """The schedule's texts have no bounds here, so that every schedule is refused in its own words.
+    `created_by`: the agent that is to own the task; only an admin may name another than itself."""
 
     title: fields.Title
     description: fields.Description = ""
     schedule_kind: ScheduleKind
-    schedule_expr: fields.Expression
-    timezone: fields.Timezone = fields.TIMEZONE_DEFAULT
+    schedule_expr: str
+    timezone: str = fields.TIMEZONE_DEFAULT
     payload: Payload
     priority: fields.Priority = PRIORITY_DEFAULT
     dedupe_key: fields.Key | None = None
@@ -40,6 +42,8 @@ class TaskCreate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     starts_at: fields.Moment | None = None
     ends_at: fields.Moment | None = None
     max_runs: fields.Runs | None = None
+    exclusions: fields.Exclusions = []
+    event_filter: fields.EventFilter | None = None
     tags: fields.Tags = []
     created_by: UUID | None = None
 
@@ -50,8 +54,8 @@ class TaskUpdate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     title: fields.Title | UnsetType = UNSET
     description: fields.Description | UnsetType = UNSET
     schedule_kind: ScheduleKind | UnsetType = UNSET
-    schedule_expr: fields.Expression | UnsetType = UNSET
-    timezone: fields.Timezone | UnsetType = UNSET
+    schedule_expr: str | UnsetType = UNSET
+    timezone: str | UnsetType = UNSET
     payload: Payload | UnsetType = UNSET
     priority: fields.Priority | UnsetType = UNSET
     dedupe_key: fields.Key | UnsetType | None = UNSET
@@ -67,11 +71,36 @@ class TaskUpdate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     starts_at: fields.Moment | UnsetType | None = UNSET
     ends_at: fields.Moment | UnsetType | None = UNSET
     max_runs: fields.Runs | UnsetType | None = UNSET
+    exclusions: fields.Exclusions | UnsetType = UNSET
+    event_filter: fields.EventFilter | UnsetType | None = UNSET
     tags: fields.Tags | UnsetType = UNSET
 
 
 class NoOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An action that takes no options: the body may be left out, or be an empty object."""
+
+
+class PauseOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`note` says why; `until` is when the task is to be active again by itself. Both may be changed, or removed by
+    null, while the task is paused."""
+
+    note: fields.Note | UnsetType | None = UNSET
+    until: fields.Moment | UnsetType | None = UNSET
+
+
+class SnoozeOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One of `delay_seconds`, counted from when the occurrence was to run, and `until`."""
+
+    delay_seconds: fields.Delay | None = None
+    until: fields.Moment | None = None
+    reason: fields.Note | None = None
+
+
+class SkipOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`scheduled_for` is the exact nominal time of the occurrence, as `upcoming` shows it."""
+
+    scheduled_for: fields.Moment
+    reason: fields.Note | None = None
 
 
 class TaskFilter(msgspec.Struct, frozen=True):
@@ -95,6 +124,7 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True):
     payload: Payload
     status: TaskStatus
     status_note: str | None
+    paused_until: datetime | None
     schedule_error: str | None
     priority: int
     dedupe_key: str | None
@@ -110,6 +140,8 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True):
     starts_at: datetime | None
     ends_at: datetime | None
     max_runs: int | None
+    exclusions: list[Exclusion]
+    event_filter: str | None
     tags: list[str]
     created_by: UUID
     created_at: datetime

@@ -6,7 +6,8 @@
 -- gives: concurrency_key text, misfire_policy text, misfire_window_seconds int4, jitter_seconds int4
 -- gives: starts_at timestamptz, ends_at timestamptz, exclusions text, max_runs int4
 -- Only cursors are locked, and none is waited for: any number of schedulers share the work, and a change of the task that
--- holds its cursor goes first. The time is taken beside the rows, so that bells can be set by it.
+-- holds its cursor goes first. The lock reads the newest cursor, the join the task as it was when the statement began: where
+-- a change came in between, their revisions differ, and the next round has both. The time is taken beside the rows, so that bells can be set by it.
 SELECT coalesce($3, clock_timestamp()) AS now, c.task_id, c.schedule_rev, coalesce(c.stood_at, c.next_at) AS next_at,
        c.stood_at IS NOT NULL AS was_bad, c.runs_planned, t.agent_id,
        t.schedule_kind, t.schedule_expr, t.timezone, t.anchor_at, t.priority, t.concurrency_key, t.misfire_policy,
@@ -17,10 +18,11 @@ SELECT coalesce($3, clock_timestamp()) AS now, c.task_id, c.schedule_rev, coales
          ORDER BY next_at, task_id
          LIMIT $2
            FOR UPDATE SKIP LOCKED) AS c
-  JOIN task t ON t.id = c.task_id
+  JOIN task t ON t.id = c.task_id AND t.schedule_rev = c.schedule_rev
 
 -- name: insert_due_work
 -- takes: uuid[], uuid[], uuid[], int4[], timestamptz[], timestamptz[], int2[], text[]
+-- gives: task_id uuid
 -- An occurrence that exists already is the same occurrence: its id says so. One that has a run already was snoozed, skipped
 -- or executed before its time came.
 INSERT INTO due_work (id, task_id, agent_id, schedule_rev, scheduled_for, run_at, priority, concurrency_key, source)
@@ -29,12 +31,16 @@ SELECT new.*, 'schedule'
               $8::text[]) AS new (id, task_id, agent_id, schedule_rev, scheduled_for, run_at, priority, concurrency_key)
  WHERE NOT EXISTS (SELECT FROM task_run run WHERE run.id = new.id)
 ON CONFLICT (id) DO NOTHING
+RETURNING task_id
 
 -- name: record_skipped
 -- takes: uuid[], uuid[], uuid[], timestamptz[], text[]
+-- One that waits or runs already was moved to another time by name: it is not missed.
 INSERT INTO task_run (id, task_id, agent_id, scheduled_for, skip_reason, status, source, finished_at)
-SELECT *, 'skipped', 'schedule', now()
+SELECT missed.*, 'skipped', 'schedule', now()
   FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::text[])
+    AS missed (id, task_id, agent_id, scheduled_for, reason)
+ WHERE NOT EXISTS (SELECT FROM due_work work WHERE work.id = missed.id)
 ON CONFLICT (id) DO NOTHING
 
 -- name: move_cursors

@@ -37,6 +37,22 @@ WITH resumed AS (
 INSERT INTO audit_log (actor_name, action, subject_type, subject_id, details)
 SELECT 'scheduler', 'task.resumed', 'task', id::text, '{"reason": "the pause ended"}' FROM resumed
 
+-- name: list_skips_ahead
+-- takes: uuid[], uuid, timestamptz
+-- gives: task_id uuid, id uuid, scheduled_for timestamptz
+-- What was asked to be skipped, of whatever revision, each time once; $2 is the first id of $3.
+SELECT DISTINCT ON (task_id, scheduled_for) task_id, id, scheduled_for
+  FROM task_run
+ WHERE task_id = ANY ($1) AND id >= $2 AND scheduled_for > $3 AND skip_reason = 'skipped_by_request'
+ ORDER BY task_id, scheduled_for, finished_at DESC
+
+-- name: rename_runs
+-- takes: uuid[], uuid[]
+-- The same time has another identity under another revision.
+UPDATE task_run run SET id = renamed.now_id
+  FROM unnest($1::uuid[], $2::uuid[]) AS renamed (was_id, now_id)
+ WHERE run.id = renamed.was_id
+
 -- name: leave_paused
 -- takes: uuid, text
 -- A schedule that cannot be computed stays paused, and says why.

@@ -15,13 +15,19 @@ ON_A_TASK = [
     ("POST", "/tasks/{id}/pause"),
     ("POST", "/tasks/{id}/resume"),
     ("POST", "/tasks/{id}/cancel"),
+    ("GET", "/tasks/{id}/upcoming"),
+    ("GET", "/tasks/{id}/explain"),
+    ("POST", "/tasks/{id}/snooze"),
+    ("POST", "/tasks/{id}/skip"),
     ("GET", "/runs/task/{id}/latest"),
 ]
+BODIES = {"snooze": {"delay_seconds": 60}, "skip": {"scheduled_for": "2030-01-01T00:00:00Z"}}
 NEEDS = {"GET": Scope.TASKS_READ, "PUT": Scope.TASKS_WRITE, "POST": Scope.TASKS_WRITE}
 
 
 async def _ask(caller: Caller, method: str, path: str) -> tuple[int, dict[str, object]]:
-    answer = await caller.client.request(method, path, json={} if method != "GET" else None)
+    body = BODIES.get(path.rpartition("/")[2], {})
+    answer = await caller.client.request(method, path, json=body if method != "GET" else None)
     return answer.status_code, {name: value for name, value in answer.json().items() if name != "request_id"}
 
 
@@ -38,7 +44,7 @@ async def test_the_task_of_another_agent_is_answered_as_if_it_did_not_exist(
     assert await owner.show_task(task["id"]) == task
 
 
-@pytest.mark.parametrize(("method", "path"), ON_A_TASK[:6])
+@pytest.mark.parametrize(("method", "path"), ON_A_TASK[:10])
 async def test_an_own_task_needs_the_scope_and_an_admin_needs_none_but_admin(
     gateway: Bench, owner: Caller, admin: Caller, method: str, path: str
 ) -> None:

@@ -16,6 +16,8 @@ async def test_the_document_describes_the_routes_below_v1_and_no_others(gateway:
         "/v1/tasks",
         "/v1/tasks/{task_id}",
         "/v1/tasks/{task_id}/run_now",
+        "/v1/tasks/{task_id}/explain",
+        "/v1/schedules/preview",
         "/v1/runs/task/{task_id}/latest",
         "/v1/agents/me",
         "/v1/health/ready",

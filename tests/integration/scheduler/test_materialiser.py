@@ -10,7 +10,7 @@ from services.scheduler.bell import Ringer
 from services.scheduler.materialiser import Materialiser
 from services.scheduler.settings import SchedulerSettings
 from shared.vocabulary.ids import AT_ITS_TIME, occurrence_id
-from tests.support.rows import make_task
+from tests.support.rows import make_due_work, make_task
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 
@@ -165,3 +165,41 @@ async def test_a_schedule_that_was_mended_goes_on_where_it_stood(
     assert [row[0] for row in seen] == [NOON + timedelta(minutes=minute) for minute in range(4)]
     assert await pool.fetchval("SELECT schedule_error FROM task") is None
     assert await pool.fetchval("SELECT stood_at FROM schedule_cursor") is None
+
+
+async def test_an_occurrence_that_waits_for_another_time_is_not_recorded_as_missed(
+    pool: asyncpg.Pool, materialiser: Materialiser
+) -> None:
+    """It was snoozed ahead of the cursor; then nobody materialised for a while."""
+    task_id = await make_task(pool, NOON)
+    later = NOON + timedelta(minutes=9)
+    await make_due_work(pool, task_id, later, id=occurrence_id(task_id, 1, NOON, AT_ITS_TIME), scheduled_for=NOON)
+
+    await materialiser.run_once(NOON + timedelta(minutes=5, seconds=15))
+
+    assert await pool.fetchval("SELECT count(*) FROM task_run WHERE scheduled_for = $1", NOON) == 0
+    assert await pool.fetchval("SELECT run_at FROM due_work WHERE scheduled_for = $1", NOON) == later
+
+
+async def test_a_cursor_of_another_revision_than_its_task_waits_for_the_next_round(
+    pool: asyncpg.Pool, materialiser: Materialiser
+) -> None:
+    """The lock can see a change that the join cannot see yet."""
+    await make_task(pool, NOON, schedule_rev=2)
+
+    await materialiser.run_once(NOON)
+
+    assert await pool.fetchval("SELECT count(*) FROM due_work") == 0
+    assert await pool.fetchval("SELECT next_at FROM schedule_cursor") == NOON
+
+
+async def test_a_cursor_that_cannot_be_read_delays_nobody(pool: asyncpg.Pool, materialiser: Materialiser) -> None:
+    """A newer version may have written the word."""
+    strange = await make_task(pool, NOON, misfire_policy="some")
+    ordinary = await make_task(pool, NOON)
+
+    done = await materialiser.run_once(NOON)
+
+    assert (done.due, done.bad) == (1, 1)
+    assert await pool.fetchval("SELECT task_id FROM due_work") == ordinary
+    assert await pool.fetchval("SELECT schedule_error FROM task WHERE id = $1", strange)

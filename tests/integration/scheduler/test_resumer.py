@@ -6,6 +6,7 @@ from uuid import UUID
 import asyncpg
 
 from services.scheduler.resumer import Resumer
+from shared.vocabulary.ids import AT_ITS_TIME, occurrence_id
 from tests.support.rows import make_task
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -84,3 +85,18 @@ async def test_a_task_that_is_being_changed_is_resumed_later(pool: asyncpg.Pool)
         assert (await Resumer(pool).run_once(NOON)).tasks == 0
 
     assert (await Resumer(pool).run_once(NOON)).tasks == 1
+
+
+async def test_what_was_asked_to_be_skipped_stays_skipped_after_the_pause(pool: asyncpg.Pool) -> None:
+    task_id = await make_paused(pool, NOON)
+    skipped = NOON + timedelta(minutes=1)
+    await pool.execute(
+        "INSERT INTO task_run (id, task_id, agent_id, scheduled_for, status, source, skip_reason) "
+        "SELECT $1, id, agent_id, $2, 'skipped', 'schedule', 'skipped_by_request' FROM task",
+        occurrence_id(task_id, 1, skipped, AT_ITS_TIME),
+        skipped,
+    )
+
+    await Resumer(pool).run_once(NOON)
+
+    assert await pool.fetchval("SELECT id FROM task_run") == occurrence_id(task_id, 2, skipped, AT_ITS_TIME)

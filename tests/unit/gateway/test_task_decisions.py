@@ -16,9 +16,11 @@ from services.gateway.health.wire import Check, Instance
 from services.gateway.tasks.changes import changes_of, check_version
 from services.gateway.tasks.fields import clean_title
 from services.gateway.tasks.pipeline import Payload, check_pipeline, stored_form
-from services.gateway.tasks.schedule import Timetable, accept, compile_timetable, next_occurrence
+from services.gateway.tasks.schedule import accept, next_time
 from services.gateway.tasks.wire import TaskUpdate
 from shared.outbound.addresses import AddressPolicy
+from shared.timing.exclusions import Range
+from shared.timing.timetable import Timetable
 from shared.vocabulary.faults import Invalid, PreconditionFailed
 from shared.vocabulary.states import ScheduleKind
 
@@ -30,8 +32,6 @@ HOURLY = Timetable(
     anchor_at=NOW,
     starts_at=None,
     ends_at=None,
-    max_runs=None,
-    jitter_seconds=0,
 )
 
 
@@ -39,8 +39,8 @@ def _with(**changes: object) -> Timetable:
     return msgspec.structs.replace(HOURLY, **changes)
 
 
-def _next(timetable: Timetable, runs_planned: int = 0) -> datetime | None:
-    return next_occurrence(timetable, compile_timetable(timetable), NOW, runs_planned)
+def _next(timetable: Timetable, runs_planned: int = 0, max_runs: int | None = None) -> datetime | None:
+    return next_time(timetable, NOW, runs_planned, max_runs)
 
 
 def test_the_next_time_lies_strictly_after_now() -> None:
@@ -55,8 +55,8 @@ def test_an_occurrence_at_the_start_counts_and_one_at_the_end_too() -> None:
 
 def test_nothing_follows_the_end_or_the_last_run() -> None:
     assert _next(_with(ends_at=NOW + timedelta(minutes=29))) is None
-    assert _next(_with(max_runs=3), runs_planned=3) is None
-    assert _next(_with(max_runs=3), runs_planned=2) is not None
+    assert _next(HOURLY, runs_planned=3, max_runs=3) is None
+    assert _next(HOURLY, runs_planned=2, max_runs=3) is not None
 
 
 @pytest.mark.parametrize(
@@ -66,6 +66,11 @@ def test_nothing_follows_the_end_or_the_last_run() -> None:
         ({"starts_at": NOW + timedelta(hours=2), "ends_at": NOW + timedelta(hours=1)}, "out_of_range"),
         ({"schedule_expr": "* * * * * *"}, "schedule_too_frequent"),
         ({"schedule_kind": ScheduleKind.EVENT}, "invalid_schedule"),
+        (
+            {"exclusions": ("2026-06-01", Range("2026-06-02", "2027-01-31")), "ends_at": NOW + timedelta(days=200)},
+            "schedule_never_fires",
+        ),
+        ({"exclusions": ("2026-02-30",)}, "invalid_datetime"),
         ({"schedule_expr": "0 0 30 2 *"}, "schedule_never_fires"),
     ],
 )

@@ -173,3 +173,11 @@ def test_a_round_that_is_full_is_not_the_end_of_the_schedule() -> None:
 
     assert len(result.due) == TIMES_PER_ROUND
     assert result.next_at == NOON + TIMES_PER_ROUND * MINUTE
+
+
+def test_tasks_that_were_made_at_different_times_share_a_cron_schedule_but_no_recurrence() -> None:
+    recurrence = changed(schedule_kind=ScheduleKind.RRULE, schedule_expr="FREQ=DAILY;INTERVAL=2")
+    made_later = {"anchor_at": NOON + MINUTE}
+
+    assert changed(**made_later).timetable == EVERY_MINUTE.timetable
+    assert msgspec.structs.replace(recurrence, **made_later).timetable != recurrence.timetable

@@ -1,38 +1,40 @@
 -- name: insert_task
 -- takes: uuid, uuid, text, text, text, text, text, timestamptz, jsonb, int2, text, int4, int4, text, int4, text, text
--- takes: text, int4, int4, timestamptz, timestamptz, int4, text[], text, timestamptz
+-- takes: text, int4, int4, timestamptz, timestamptz, int4, jsonb, text, text[], text, timestamptz
 -- gives: created_at timestamptz
--- A task and its cursor, in one round trip.
+-- A task and its cursor, in one round trip. One that waits for events has none.
 WITH made AS (
     INSERT INTO task (id, agent_id, title, description, schedule_kind, schedule_expr, timezone, anchor_at, payload,
                       priority, dedupe_key, dedupe_window_seconds, max_retries, backoff_strategy, timeout_seconds,
                       concurrency_key, overlap_policy, misfire_policy, misfire_window_seconds, jitter_seconds,
-                      starts_at, ends_at, max_runs, tags, traceparent)
+                      starts_at, ends_at, max_runs, exclusions, event_filter, tags, traceparent)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23,
-            $24, $25)
+            $24, $25, $26, $27)
     RETURNING id, schedule_rev, created_at
 ), pointed AS (
     INSERT INTO schedule_cursor (task_id, schedule_rev, next_at)
-    SELECT id, schedule_rev, $26 FROM made
+    SELECT id, schedule_rev, $28 FROM made WHERE $28::timestamptz IS NOT NULL
 )
 SELECT created_at FROM made
 
 -- name: lock_cursor
 -- takes: uuid
--- gives: cursors int8, now timestamptz
+-- gives: cursor_at timestamptz, runs_planned int4, now timestamptz
 -- After the task: a scheduler waits for neither, so that nobody waits in a circle. Whoever holds both knows that no work is
 -- about to be made of this task, and its next statement sees what was made before. The time is that after the waiting.
 WITH locked AS MATERIALIZED (
-    SELECT FROM schedule_cursor WHERE task_id = $1 FOR UPDATE
+    SELECT coalesce(stood_at, next_at) AS stands_at, runs_planned FROM schedule_cursor WHERE task_id = $1 FOR UPDATE
 )
-SELECT (SELECT count(*) FROM locked) AS cursors, clock_timestamp() AS now
+SELECT (SELECT stands_at FROM locked) AS cursor_at, (SELECT runs_planned FROM locked) AS runs_planned,
+       clock_timestamp() AS now
 
 -- name: put_cursor
 -- takes: uuid, int4, timestamptz, int4
 INSERT INTO schedule_cursor (task_id, schedule_rev, next_at, runs_planned)
 VALUES ($1, $2, $3, $4)
 ON CONFLICT (task_id) DO UPDATE
-   SET schedule_rev = excluded.schedule_rev, next_at = excluded.next_at, runs_planned = excluded.runs_planned
+   SET schedule_rev = excluded.schedule_rev, next_at = excluded.next_at, runs_planned = excluded.runs_planned,
+       stood_at = NULL
 
 -- name: drop_cursor
 -- takes: uuid

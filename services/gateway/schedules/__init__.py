@@ -1,0 +1,1 @@
+"""Schedules seen: before they are saved, ahead of now, and afterwards."""
