@@ -33,7 +33,7 @@ types: setup-all ## mypy --strict over everything
 alembic-check: setup-all ## The migrations make exactly what the models describe
 	$(IN_VENV) -m deploy.local.with_postgres sh -c '$(IN_VENV) -m shared.migrations && $(IN_VENV) -m shared.migrations check'
 
-bench: setup-all ## Measure (see tests/bench)
+bench: setup-all ## Measure (ONLY="materialise", QUICK=1; see tests/bench)
 	$(IN_VENV) -m tests.bench $(ARGS)
 
 lock: setup-all ## Make the hash-locked requirements again (UPGRADE=--upgrade for newer versions)

@@ -19,6 +19,7 @@ from shared.database.pool import open_pool
 from shared.runtime.heartbeat import Heartbeat
 from shared.runtime.listening import Listening
 from shared.runtime.loop import Running
+from shared.runtime.process import keep_what_was_loaded
 from shared.runtime.settings import parse_policy
 from shared.streams.client import CONNECT_TIMEOUT_SECONDS, open_redis
 from shared.streams.doorbell import Bell, Listener
@@ -40,6 +41,7 @@ class Executor:
     async def run(self) -> None:
         async with contextlib.AsyncExitStack() as stack:
             worker = await self._start(stack)
+            keep_what_was_loaded()
             # arq ends by cancelling its own main task.
             with contextlib.suppress(asyncio.CancelledError):
                 await worker.async_run()

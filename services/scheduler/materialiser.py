@@ -1,9 +1,7 @@
 """Turns the schedules whose next time is near into due work, some hundreds in one transaction."""
 
 import functools
-import gc
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -77,11 +75,6 @@ class Materialiser(Part):
         self._batch = settings.materialise_batch
         self._compiled = functools.lru_cache(SCHEDULES_COMPILED)(_compile)
 
-    async def start(self) -> None:
-        # What was imported stays. Walking it took each full collection some 100 ms, in the midst of a statement.
-        gc.collect()
-        gc.freeze()
-
     async def run_once(self, now: datetime | None = None) -> Materialised:
         """One transaction: lock cursors, plan, write due work and skipped runs, move the cursors. Then set bells."""
         async with self._pool.acquire() as connection, connection.transaction():
@@ -147,16 +140,15 @@ def _cursor(row: asyncpg.Record) -> Cursor:
 async def _write(connection: Connection, good: Sequence[Planned], bad: Sequence[Bad]) -> None:
     due = [(planned.cursor, occurrence) for planned in good for occurrence in planned.plan.due]
     skipped = [(planned.cursor, occurrence) for planned in good for occurrence in planned.plan.skipped]
-    made: Counter[UUID] = Counter()
     if due:
-        made = await _insert_due_work(connection, due)
+        await _insert_due_work(connection, due)
     if skipped:
         await _record_skipped(connection, skipped)
     await connection.execute(
         SQL["move_cursors"].sql,
         [planned.cursor.task_id for planned in good],
         [planned.plan.next_at for planned in good],
-        [made[planned.cursor.task_id] for planned in good],
+        [len(planned.plan.due) for planned in good],
     )
     mended = [planned.cursor.task_id for planned in good if planned.cursor.was_bad]
     if mended:
@@ -165,9 +157,8 @@ async def _write(connection: Connection, good: Sequence[Planned], bad: Sequence[
         await connection.execute(SQL["mark_schedule_bad"].sql, each.task_id, each.problem, BAD_SCHEDULE_PAUSE_SECONDS)
 
 
-async def _insert_due_work(connection: Connection, due: Sequence[tuple[Cursor, Occurrence]]) -> Counter[UUID]:
-    """How many were made of each task: what exists already, or was skipped by name, is no run of it."""
-    rows = await connection.fetch(
+async def _insert_due_work(connection: Connection, due: Sequence[tuple[Cursor, Occurrence]]) -> None:
+    await connection.execute(
         SQL["insert_due_work"].sql,
         [occurrence.id for _, occurrence in due],
         [cursor.task_id for cursor, _ in due],
@@ -178,7 +169,6 @@ async def _insert_due_work(connection: Connection, due: Sequence[tuple[Cursor, O
         [cursor.priority for cursor, _ in due],
         [cursor.concurrency_key for cursor, _ in due],
     )
-    return Counter(row["task_id"] for row in rows)
 
 
 async def _record_skipped(connection: Connection, skipped: Sequence[tuple[Cursor, Occurrence]]) -> None:

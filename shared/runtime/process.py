@@ -1,5 +1,6 @@
 """How a service's process begins and ends."""
 
+import gc
 import sys
 from typing import Protocol, TypeVar
 
@@ -39,6 +40,14 @@ async def serve(service: Service) -> None:
     """Run until SIGTERM or SIGINT."""
     try:
         await service.start()
+        keep_what_was_loaded()
         await until_stopped()
     finally:
         await service.stop()
+
+
+def keep_what_was_loaded() -> None:
+    """Take what was imported and built so far out of garbage collection: to walk it took each full collection some
+    100 ms, in the midst of a statement."""
+    gc.collect()
+    gc.freeze()

@@ -22,7 +22,6 @@ SELECT coalesce($3, clock_timestamp()) AS now, c.task_id, c.schedule_rev, coales
 
 -- name: insert_due_work
 -- takes: uuid[], uuid[], uuid[], int4[], timestamptz[], timestamptz[], int2[], text[]
--- gives: task_id uuid
 -- An occurrence that exists already is the same occurrence: its id says so. One that has a run already was snoozed, skipped
 -- or executed before its time came.
 INSERT INTO due_work (id, task_id, agent_id, schedule_rev, scheduled_for, run_at, priority, concurrency_key, source)
@@ -31,7 +30,6 @@ SELECT new.*, 'schedule'
               $8::text[]) AS new (id, task_id, agent_id, schedule_rev, scheduled_for, run_at, priority, concurrency_key)
  WHERE NOT EXISTS (SELECT FROM task_run run WHERE run.id = new.id)
 ON CONFLICT (id) DO NOTHING
-RETURNING task_id
 
 -- name: record_skipped
 -- takes: uuid[], uuid[], uuid[], timestamptz[], text[]

@@ -9,7 +9,9 @@ SELECT coalesce($2, clock_timestamp()) AS now, t.id, t.schedule_rev, t.schedule_
        CASE WHEN t.max_runs IS NULL THEN 0
             ELSE (SELECT count(*)::int
                     FROM task_run run
-                   WHERE run.task_id = t.id AND run.source = 'schedule' AND run.skip_reason IS NULL)
+                   WHERE run.task_id = t.id AND run.source = 'schedule'
+                     AND (run.skip_reason IS NULL
+                          OR run.skip_reason = 'skipped_by_request' AND run.scheduled_for <= coalesce($2, now())))
        END AS runs_planned
   FROM task t
  WHERE t.paused_until <= coalesce($2, now()) AND t.status = 'paused'

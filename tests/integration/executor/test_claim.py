@@ -178,3 +178,30 @@ async def test_without_a_free_slot_nothing_is_claimed(pool: asyncpg.Pool, task_i
     await make_due_work(pool, task_id, NOON)
 
     assert (await claimer(pool, Shelf(free)).run_once(NOON)).work == 0
+
+
+async def test_of_equal_urgency_the_one_that_waited_longest_is_claimed(pool: asyncpg.Pool, task_id: UUID) -> None:
+    expected = [await make_due_work(pool, task_id, NOON - timedelta(minutes=minute)) for minute in (9, 1, 5)]
+    shelf = Shelf(free=1)
+
+    await claimer(pool, shelf).run_once(NOON)
+
+    assert [work.id for work in shelf.taken] == expected[:1]
+
+
+async def test_the_limit_is_that_of_all_priorities_together(pool: asyncpg.Pool, task_id: UUID) -> None:
+    for priority in (1, 5, 9):
+        for _ in range(2):
+            await make_due_work(pool, task_id, NOON, priority=priority)
+
+    claimed = await claimer(pool, Shelf(free=3)).run_once(NOON)
+
+    assert claimed.work == 3
+
+
+async def test_a_run_started_when_its_first_attempt_did(pool: asyncpg.Pool, task_id: UUID) -> None:
+    await make_due_work(pool, task_id, NOON)
+    for seconds in (0, 31):
+        await claimer(pool, Shelf()).run_once(NOON + timedelta(seconds=seconds))
+
+    assert await pool.fetchval("SELECT started_at FROM task_run") == NOON

@@ -203,3 +203,26 @@ async def test_a_cursor_that_cannot_be_read_delays_nobody(pool: asyncpg.Pool, ma
     assert (done.due, done.bad) == (1, 1)
     assert await pool.fetchval("SELECT task_id FROM due_work") == ordinary
     assert await pool.fetchval("SELECT schedule_error FROM task WHERE id = $1", strange)
+
+
+async def test_a_cursor_that_another_scheduler_holds_is_passed_over(
+    pool: asyncpg.Pool, materialiser: Materialiser
+) -> None:
+    held = await make_task(pool, NOON)
+    free = await make_task(pool, NOON)
+    async with pool.acquire() as other, other.transaction():
+        await other.execute("SELECT FROM schedule_cursor WHERE task_id = $1 FOR UPDATE", held)
+        await materialiser.run_once(NOON)
+
+    assert await pool.fetchval("SELECT array_agg(task_id) FROM due_work") == [free]
+
+
+async def test_a_task_is_given_no_more_runs_than_it_asked_for(pool: asyncpg.Pool, materialiser: Materialiser) -> None:
+    await make_task(pool, NOON, max_runs=2)
+    for minute in range(4):
+        await materialiser.run_once(NOON + timedelta(minutes=minute))
+
+    assert await pool.fetchval("SELECT count(*) FROM due_work") == 2
+    cursor = await pool.fetchrow("SELECT next_at, runs_planned FROM schedule_cursor")
+    assert cursor is not None
+    assert tuple(cursor) == (None, 2)

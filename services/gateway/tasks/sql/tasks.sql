@@ -43,10 +43,11 @@ DELETE FROM schedule_cursor WHERE task_id = $1
 -- name: count_planned_runs
 -- takes: uuid
 -- gives: planned int4
--- What has counted towards max_runs and still stands.
+-- What has counted towards max_runs and still stands; a skip counts when its time comes.
 SELECT count(*)::int AS planned
   FROM task_run
- WHERE task_id = $1 AND source = 'schedule' AND skip_reason IS NULL
+ WHERE task_id = $1 AND source = 'schedule'
+   AND (skip_reason IS NULL OR skip_reason = 'skipped_by_request' AND scheduled_for <= now())
 
 -- name: withdraw_work
 -- takes: uuid, bool, text, timestamptz
