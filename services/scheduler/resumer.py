@@ -11,8 +11,7 @@ import structlog
 from shared.database.pool import Connection
 from shared.database.statements import load_statements
 from shared.runtime.loop import Part
-from shared.timing.exclusions import Exclusion
-from shared.timing.timetable import Timetable, compile_timetable
+from shared.timing.timetable import compile_timetable, timetable_of
 from shared.vocabulary.ids import AT_ITS_TIME, first_uuid7_at, occurrence_id
 from shared.vocabulary.limits import POLL_SECONDS
 from shared.vocabulary.states import ScheduleKind
@@ -71,15 +70,7 @@ def _after_pause(row: asyncpg.Record) -> Ended:
     kind = ScheduleKind(row["schedule_kind"])
     if kind is ScheduleKind.EVENT:
         return Ended(row["id"], row["schedule_rev"] + 1, None, 0, is_timed=False)
-    timetable = Timetable(
-        schedule_kind=kind,
-        schedule_expr=row["schedule_expr"],
-        timezone=row["timezone"],
-        anchor_at=row["anchor_at"],
-        starts_at=row["starts_at"],
-        ends_at=row["ends_at"],
-        exclusions=msgspec.convert(row["exclusions"], tuple[Exclusion, ...]),
-    )
+    timetable = timetable_of(dict(row))
     planned: int = row["runs_planned"]
     is_used_up = row["max_runs"] is not None and planned >= row["max_runs"]
     next_at = None if is_used_up else compile_timetable(timetable).next_after(row["now"])

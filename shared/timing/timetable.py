@@ -1,7 +1,8 @@
 """Everything that decides on a task's occurrences, and the schedule that follows from it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
@@ -21,6 +22,14 @@ class Timetable(msgspec.Struct, frozen=True):
     starts_at: datetime | None = None
     ends_at: datetime | None = None
     exclusions: Sequence[Exclusion] = ()
+
+
+def timetable_of(columns: Mapping[str, Any]) -> Timetable:
+    """Of a task's columns, the exclusions as plain JSON values. Raises ValueError for what no task of ours has."""
+    named = {name: columns[name] for name in Timetable.__struct_fields__}
+    kind = ScheduleKind(columns["schedule_kind"])
+    exclusions = msgspec.convert(columns["exclusions"], tuple[Exclusion, ...])
+    return Timetable(**{**named, "schedule_kind": kind, "exclusions": exclusions})
 
 
 class Bounded:

@@ -18,10 +18,10 @@ from services.gateway.schedules.sentences import (
 )
 from services.gateway.schedules.wire import ExplainedItem, Explanation
 from services.gateway.schedules.words import What
-from services.gateway.tasks.changes import timetable_of
 from shared.timing.exclusions import MICROSECOND, Blackouts, compile_exclusions
 from shared.timing.fault import ScheduleFault
 from shared.timing.schedule import Schedule, compile_schedule
+from shared.timing.timetable import timetable_of
 from shared.timing.zones import load_zone
 from shared.vocabulary.states import ScheduleKind, TaskStatus
 

@@ -13,7 +13,6 @@ from services.gateway.audit.wire import Action
 from services.gateway.http.act import Act
 from services.gateway.http.replies import ActionDone
 from services.gateway.tasks import repository
-from services.gateway.tasks.changes import timetable_of
 from services.gateway.tasks.cursors import planned_runs, point, stop
 from services.gateway.tasks.fields import in_utc
 from services.gateway.tasks.schedule import next_time
@@ -21,6 +20,7 @@ from services.gateway.tasks.standing import check_active, done, locked, no_such_
 from services.gateway.tasks.wire import PauseOptions
 from shared.streams.doorbell import Bell
 from shared.timing.fault import NEVER_FIRES
+from shared.timing.timetable import timetable_of
 from shared.vocabulary.faults import Conflict, invalid_field
 from shared.vocabulary.ids import occurrence_id
 from shared.vocabulary.limits import PAUSE_DAYS

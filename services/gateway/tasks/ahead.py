@@ -5,12 +5,11 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from services.gateway.tasks.changes import timetable_of
 from services.gateway.tasks.fields import in_utc
 from services.gateway.tasks.wire import SnoozeOptions
 from shared.timing.exclusions import MICROSECOND
 from shared.timing.occurrences import Planned, Plans, occurrences_from
-from shared.timing.timetable import compile_timetable
+from shared.timing.timetable import compile_timetable, timetable_of
 from shared.vocabulary.faults import Invalid, invalid_field
 from shared.vocabulary.limits import SNOOZE_SECONDS
 from shared.vocabulary.states import ScheduleKind

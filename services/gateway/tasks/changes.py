@@ -9,10 +9,8 @@ import msgspec
 from services.gateway.tasks.fields import clean_title, distinct, in_utc
 from services.gateway.tasks.pipeline import Payload, stored_form
 from services.gateway.tasks.wire import TaskUpdate
-from shared.timing.exclusions import Exclusion
 from shared.timing.timetable import Timetable
 from shared.vocabulary.faults import PreconditionFailed
-from shared.vocabulary.states import ScheduleKind
 
 # A change of one of these makes the schedule a new one: its occurrences get other times, or other identities.
 SCHEDULE = frozenset({*Timetable.__struct_fields__, "jitter_seconds", "max_runs"})
@@ -52,13 +50,6 @@ def changes_of(task: Mapping[str, Any], wanted: TaskUpdate) -> Changes:
     given = {name: _stored(name, value) for name, value in msgspec.structs.asdict(wanted).items()}
     values = {name: value for name, value in given.items() if value is not msgspec.UNSET and value != task[name]}
     return Changes(values, {name: task[name] for name in values})
-
-
-def timetable_of(columns: Mapping[str, Any]) -> Timetable:
-    named = {name: columns[name] for name in Timetable.__struct_fields__}
-    kind = ScheduleKind(columns["schedule_kind"])
-    exclusions = msgspec.convert(columns["exclusions"], tuple[Exclusion, ...])
-    return Timetable(**{**named, "schedule_kind": kind, "exclusions": exclusions})
 
 
 def check_version(if_match: str | None, version: int) -> None:

@@ -9,10 +9,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.auth.wire import Identity
 from services.gateway.tasks import repository, waiting
-from services.gateway.tasks.changes import Changes, timetable_of
+from services.gateway.tasks.changes import Changes
 from services.gateway.tasks.schedule import accept
 from shared.timing.fault import NEVER_FIRES, ScheduleFault
 from shared.timing.occurrences import Plans
+from shared.timing.timetable import timetable_of
 from shared.vocabulary.states import SkipReason, TaskStatus
 
 

@@ -14,7 +14,7 @@ from services.gateway.auth.wire import Identity
 from services.gateway.clock import DatabaseClock
 from services.gateway.http.act import Act
 from services.gateway.tasks import repository
-from services.gateway.tasks.changes import Changes, changes_of, check_version, timetable_of
+from services.gateway.tasks.changes import Changes, changes_of, check_version
 from services.gateway.tasks.cursors import reschedule
 from services.gateway.tasks.event_schedule import check_event_filter
 from services.gateway.tasks.fields import clean_title, distinct, in_utc
@@ -24,6 +24,7 @@ from services.gateway.tasks.standing import locked, no_such_task, not_active
 from services.gateway.tasks.wire import TaskCreate, TaskFilter, TaskUpdate, TaskView
 from shared.outbound.addresses import AddressPolicy
 from shared.streams.doorbell import Bell
+from shared.timing.timetable import timetable_of
 from shared.vocabulary.faults import invalid_field
 from shared.vocabulary.ids import uuid7
 from shared.vocabulary.states import ScheduleKind, TaskStatus
