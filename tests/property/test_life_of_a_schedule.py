@@ -38,7 +38,7 @@ from shared.vocabulary.states import FINAL_RUN_STATUSES, ErrorClass, MisfirePoli
 from tests.support.rows import make_task
 
 EXAMPLES = settings(
-    max_examples=70, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=30, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 GATEWAY = load_statements("services.gateway.tasks", "sql/tasks.sql")
 BEGINNING = datetime(2050, 5, 4, 11, 58, 7, tzinfo=UTC)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from itertools import islice, takewhile
 from typing import Any
 from uuid import UUID
 
@@ -9,12 +10,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.auth.wire import Identity
 from services.gateway.tasks import repository, waiting
+from services.gateway.tasks.ahead import ahead_of
 from services.gateway.tasks.changes import Changes
 from services.gateway.tasks.schedule import accept
 from shared.timing.fault import NEVER_FIRES, ScheduleFault
 from shared.timing.occurrences import Plans
 from shared.timing.timetable import timetable_of
 from shared.vocabulary.states import SkipReason, TaskStatus
+
+# A request has its bounds, however long the outage was.
+MISSED_RECORDED = 1000
 
 
 async def reschedule(
@@ -28,6 +33,7 @@ async def reschedule(
     next_at = accept(timetable_of(wanted), task["now"], shortest)
     rev = task["schedule_rev"] + 1
     await repository.withdraw_work(connection, task, SkipReason.SCHEDULE_CHANGED, is_schedule_only=True)
+    await _record_missed(connection, task, SkipReason.SCHEDULE_CHANGED)
     planned = await planned_runs(connection, task["id"], wanted["max_runs"])
     if wanted["max_runs"] is not None and planned >= wanted["max_runs"]:
         raise ScheduleFault(f"The task has run {planned} times already.", code=NEVER_FIRES, field="max_runs")
@@ -49,8 +55,21 @@ async def point(
 async def stop(connection: AsyncConnection, task: Mapping[str, Any], reason: SkipReason, **values: object) -> None:
     """No cursor: one without a next time would say that the schedule is exhausted. `values` of further columns."""
     await repository.withdraw_work(connection, task, reason)
+    await _record_missed(connection, task, reason)
     await repository.drop_cursor(connection, task["id"])
     await repository.update_task(connection, task["id"], {**values, "schedule_rev": task["schedule_rev"] + 1})
+
+
+async def _record_missed(connection: AsyncConnection, task: Mapping[str, Any], reason: SkipReason) -> None:
+    """What came due while no scheduler was there to make work of it will not run any more, and says why."""
+    if task["cursor_at"] is None or task["cursor_at"] > task["now"]:
+        return
+    try:
+        ahead = ahead_of(task, task["cursor_at"])
+    except (ScheduleFault, ValueError):
+        return  # made bad by hand: nobody can tell what was missed
+    missed = takewhile(lambda occurrence: occurrence.scheduled_for <= task["now"], ahead)
+    await waiting.record_missed(connection, task, list(islice(missed, MISSED_RECORDED)), reason)
 
 
 async def planned_runs(connection: AsyncConnection, task_id: UUID, max_runs: int | None) -> int:

@@ -1,6 +1,6 @@
 """Single occurrences in the database: those that wait, and those that a cursor has yet to come to."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -12,6 +12,7 @@ from services.gateway.database import run
 from shared.database.statements import load_statements
 from shared.timing.occurrences import Planned, Plans
 from shared.vocabulary.ids import first_uuid7_at
+from shared.vocabulary.states import SkipReason
 
 SQL = load_statements("services.gateway.tasks", "sql/occurrences.sql")
 
@@ -65,6 +66,21 @@ async def find_outcome(connection: AsyncConnection, run_id: UUID) -> Outcome | N
 async def skip(connection: AsyncConnection, task: Mapping[str, Any], run_id: UUID, scheduled_for: datetime) -> None:
     values = (run_id, task["id"], task["agent_id"], scheduled_for, task["now"])
     await run(connection, SQL["skip_occurrence"], *values)
+
+
+async def record_missed(
+    connection: AsyncConnection, task: Mapping[str, Any], missed: Sequence[Planned], reason: SkipReason
+) -> None:
+    await run(
+        connection,
+        SQL["record_missed"],
+        [occurrence.id for occurrence in missed],
+        [occurrence.scheduled_for for occurrence in missed],
+        task["id"],
+        task["agent_id"],
+        reason,
+        task["now"],
+    )
 
 
 async def settled_from(connection: AsyncConnection, task_id: UUID, start: datetime) -> set[UUID]:

@@ -1,3 +1,4 @@
+from datetime import UTC, datetime, time, timedelta
 from typing import cast
 from uuid import uuid4
 
@@ -21,7 +22,8 @@ ON_A_TASK = [
     ("POST", "/tasks/{id}/skip"),
     ("GET", "/runs/task/{id}/latest"),
 ]
-BODIES = {"snooze": {"delay_seconds": 60}, "skip": {"scheduled_for": "2030-01-01T00:00:00Z"}}
+MIDNIGHT = datetime.combine(datetime.now(UTC) + timedelta(days=2), time.min, UTC)
+BODIES = {"snooze": {"delay_seconds": 60}, "skip": {"scheduled_for": MIDNIGHT.isoformat()}}
 NEEDS = {"GET": Scope.TASKS_READ, "PUT": Scope.TASKS_WRITE, "POST": Scope.TASKS_WRITE}
 
 

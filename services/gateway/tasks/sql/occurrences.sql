@@ -43,6 +43,13 @@ ON CONFLICT (id) DO UPDATE
    SET status = 'skipped', success = NULL, finished_at = excluded.finished_at, skip_reason = excluded.skip_reason
  WHERE run.finished_at IS NULL
 
+-- name: record_missed
+-- takes: uuid[], timestamptz[], uuid, uuid, text, timestamptz
+INSERT INTO task_run (id, scheduled_for, task_id, agent_id, skip_reason, finished_at, status, source)
+SELECT missed.id, missed.scheduled_for, $3, $4, $5, $6, 'skipped', 'schedule'
+  FROM unnest($1::uuid[], $2::timestamptz[]) AS missed (id, scheduled_for)
+ON CONFLICT (id) DO NOTHING
+
 -- name: list_settled
 -- takes: uuid, uuid
 -- gives: id uuid
