@@ -1,17 +1,15 @@
 """PURE: what becomes of each nominal time of one schedule, seen from one instant."""
 
 import math
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import msgspec
 
 from shared.timing.exclusions import Exclusion
-from shared.timing.jitter import jitter
+from shared.timing.occurrences import Plans
 from shared.timing.schedule import Schedule
 from shared.timing.timetable import Timetable
-from shared.vocabulary.ids import AT_ITS_TIME, occurrence_id
 from shared.vocabulary.limits import MISFIRE_RUNS_MAX
 from shared.vocabulary.states import MisfirePolicy, ScheduleKind, SkipReason
 
@@ -105,7 +103,8 @@ def plan(schedule: Schedule, cursor: Cursor, now: datetime, horizon: timedelta) 
         if at > until or index == TIMES_PER_ROUND:
             return Plan(tuple(planned), at)
         reason = _reason_to_skip(at, cursor, now, missed_later=missed - index - 1)
-        planned.append(_occurrence(cursor, at, _gap_after(times, index), reason))
+        following = times[index + 1] if index + 1 < len(times) else None
+        planned.append(_occurrence(cursor, at, following, reason))
         runs_left -= reason is None
     return Plan(tuple(planned), None)
 
@@ -136,11 +135,6 @@ def _reason_to_skip(at: datetime, cursor: Cursor, now: datetime, missed_later: i
     return REASON_BEYOND_ALLOWED[cursor.misfire_policy]
 
 
-def _gap_after(times: Sequence[datetime], index: int) -> timedelta | None:
-    return times[index + 1] - times[index] if index + 1 < len(times) else None
-
-
-def _occurrence(cursor: Cursor, at: datetime, gap: timedelta | None, reason: SkipReason | None) -> Occurrence:
-    identity = occurrence_id(cursor.task_id, cursor.schedule_rev, at, AT_ITS_TIME)
-    delay = jitter(identity.bytes, cursor.jitter_seconds, gap)
-    return Occurrence(identity, at, at + delay, reason)
+def _occurrence(cursor: Cursor, at: datetime, following: datetime | None, reason: SkipReason | None) -> Occurrence:
+    planned = Plans(cursor.task_id, cursor.schedule_rev, cursor.jitter_seconds).occurrence(at, following)
+    return Occurrence(planned.id, at, planned.run_at, reason)
