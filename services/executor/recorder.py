@@ -89,7 +89,7 @@ class Recorder:
     async def _supervised(self, batch: list[Finished]) -> None:
         try:
             await self._record_each(batch)
-        except Exception:
+        except Exception:  # the supervisor of the recorder: what could not be written waits, and is not lost
             logger.exception("outcomes_wait", outcomes=len(batch))
             self._waiting = batch + self._waiting
             self._is_something_waiting.set()

@@ -124,7 +124,7 @@ class ExecutorWorker(Worker):
             result = await self._attempt(work, span)
         except asyncio.CancelledError:
             result = _result_of_stop(held.stop_reason)
-        except Exception:
+        except Exception:  # the supervisor of one attempt: a defect of ours must not lose its outcome
             logger.exception("attempt_failed_inside")
             result = Failed(ErrorClass.INTERNAL, "The executor failed; its log has the details.", is_retryable=True)
         finally:

@@ -81,7 +81,7 @@ class Running:
     async def _supervised(self) -> float:
         try:
             return (await self._part.run_once()).pause_seconds
-        except Exception as error:
+        except Exception as error:  # the supervisor: a part that fails is logged once and tried again
             if is_transient(error):
                 logger.warning("database_away", part=self._part.name, error=repr(error))
             else:

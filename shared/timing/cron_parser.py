@@ -22,8 +22,8 @@ from shared.timing.cron_fields import (
 )
 from shared.timing.fault import TOO_COMPLEX, ScheduleFault
 from shared.timing.times import Product
+from shared.vocabulary.limits import EXPRESSION_CHARACTERS
 
-LONGEST = 512
 FIVE, SIX = 5, 6
 MACROS = {
     "@hourly": "0 * * * *",
@@ -58,8 +58,8 @@ class CronFields(msgspec.Struct, frozen=True):
 
 def parse_cron(expr: str) -> CronFields:
     """Raises ScheduleFault."""
-    if len(expr) > LONGEST:
-        raise ScheduleFault(f"A cron expression has at most {LONGEST} characters.", code=TOO_COMPLEX)
+    if len(expr) > EXPRESSION_CHARACTERS:
+        raise ScheduleFault(f"A cron expression has at most {EXPRESSION_CHARACTERS} characters.", code=TOO_COMPLEX)
     parts = _fields(MACROS.get(" ".join(expr.casefold().split()), expr))
     has_seconds = len(parts) == SIX
     second = parts.pop(0) if has_seconds else Part("0", 0)

@@ -9,9 +9,8 @@ import msgspec
 from shared.timing.fault import TOO_COMPLEX, ScheduleFault
 from shared.timing.rrule_dates import Line, Moment, read_excluded, read_moments, read_start, read_until
 from shared.timing.rrule_parts import HIGHEST_COUNT, Parts, parse_parts
+from shared.vocabulary.limits import EXPRESSION_CHARACTERS, RRULE_SET_CHARACTERS
 
-LONGEST = 512
-LONGEST_WITH_DATES = 20_000
 MOST_DATES = 1_000
 MOST_RULES = 8
 DATE_LINES = frozenset({"RDATE", "EXDATE"})
@@ -67,11 +66,13 @@ def _rule(line: Line, start: Moment | None, home: ZoneInfo) -> Rule:
 
 
 def _checked_lines(text: str) -> list[Line]:
-    if len(text) > LONGEST_WITH_DATES:
-        raise _wrong(f"A recurrence has at most {LONGEST_WITH_DATES} characters", None, code=TOO_COMPLEX)
+    if len(text) > RRULE_SET_CHARACTERS:
+        raise _wrong(f"A recurrence has at most {RRULE_SET_CHARACTERS} characters", None, code=TOO_COMPLEX)
     lines = list(_lines(text))
-    if sum(len(line.value) for line in lines if line.name not in DATE_LINES) > LONGEST:
-        raise _wrong(f"Apart from its dates a recurrence has at most {LONGEST} characters", None, code=TOO_COMPLEX)
+    if sum(len(line.value) for line in lines if line.name not in DATE_LINES) > EXPRESSION_CHARACTERS:
+        raise _wrong(
+            f"Apart from its dates a recurrence has at most {EXPRESSION_CHARACTERS} characters", None, code=TOO_COMPLEX
+        )
     if sum(line.value.count(",") + 1 for line in lines if line.name in DATE_LINES) > MOST_DATES:
         raise _wrong(f"A recurrence has at most {MOST_DATES} dates", None, code=TOO_COMPLEX)
     return lines

@@ -73,10 +73,6 @@ class Invalid(Fault):
     status, title, error_code = 422, "Unprocessable content", "invalid"
 
 
-class TooManyRequests(Fault):
-    status, title, error_code = 429, "Too many requests", "rate_limited"
-
-
 class Unavailable(Fault):
     status, title, error_code = 503, "Service unavailable", "unavailable"
 
