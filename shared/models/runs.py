@@ -3,10 +3,10 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, text
+from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from shared.models.base import Base, Big, Id, Json, Moment
+from shared.models.base import Base, Big, Id, Json, Moment, StampedNow
 
 
 class TaskRun(Base):
@@ -19,6 +19,11 @@ class TaskRun(Base):
         ),
         Index("task_run_task_id_id_idx", "task_id", "id"),
         Index("task_run_agent_id_id_idx", "agent_id", "id"),
+        Index(
+            "task_run_cancel_requested_idx",
+            "cancel_requested_at",
+            postgresql_where=text("cancel_requested_at IS NOT NULL AND finished_at IS NULL"),
+        ),
         {"postgresql_partition_by": "RANGE (id)"},
     )
 
@@ -30,10 +35,14 @@ class TaskRun(Base):
     success: Mapped[bool | None]
     attempt: Mapped[int] = mapped_column(server_default=text("0"))
     source: Mapped[str]
+    # What a run of an event, or a hook, was given; a replay is given the same.
+    event: Mapped[Json | None]
+    replay_of: Mapped[UUID | None]
     lease_owner: Mapped[str | None]
     leased_until: Mapped[datetime | None]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+    next_attempt_at: Mapped[datetime | None]
     cancel_requested_at: Mapped[datetime | None]
     error: Mapped[Json | None]
     output: Mapped[Json | None]
@@ -57,6 +66,8 @@ class RunAttempt(Base):
 
 
 class RunStep(Base):
+    """The journal of a pipeline. An item of a `foreach` is a step of its own: `notify[3]`."""
+
     __tablename__ = "run_step"
     __table_args__ = ({"postgresql_partition_by": "RANGE (run_id)"},)
 
@@ -69,6 +80,22 @@ class RunStep(Base):
     error: Mapped[Json | None]
     started_at: Mapped[Moment]
     finished_at: Mapped[datetime | None]
+    # Of a step that waits: what for, and how long.
+    wait_kind: Mapped[str | None]
+    deadline_at: Mapped[datetime | None]
+
+
+class RunLog(Base):
+    """What the target of a run told while it worked."""
+
+    __tablename__ = "run_log"
+    __table_args__ = ({"postgresql_partition_by": "RANGE (run_id)"},)
+
+    run_id: Mapped[UUID] = mapped_column(primary_key=True)
+    seq: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    at: Mapped[StampedNow]
+    level: Mapped[str]
+    message: Mapped[str]
 
 
 class RunRollup(Base):

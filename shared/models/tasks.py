@@ -24,6 +24,12 @@ class Task(Base):
             unique=True,
             postgresql_where=text("dedupe_key IS NOT NULL AND status IN ('active', 'paused')"),
         ),
+        # Which tasks an event concerns: those that name its topic, and those with a pattern.
+        Index(
+            "task_listener_idx",
+            "schedule_expr",
+            postgresql_where=text("schedule_kind = 'event' AND status = 'active'"),
+        ),
         Index("task_paused_until_idx", "paused_until", postgresql_where=text("paused_until IS NOT NULL")),
     )
 
@@ -47,6 +53,16 @@ class Task(Base):
     backoff_strategy: Mapped[str] = mapped_column(server_default=text("'exponential_jitter'"))
     timeout_seconds: Mapped[int] = mapped_column(server_default=text("60"))
     concurrency_key: Mapped[str | None]
+    # Runs at a time of all tasks of the agent that share the key.
+    concurrency_limit: Mapped[int] = mapped_column(server_default=text("1"))
+    # {"limit": n, "period_seconds": s, "key": shared by tasks of the agent; without one, the task's own}
+    rate_limit: Mapped[Json | None]
+    # How late an occurrence may begin.
+    expires_after_seconds: Mapped[int | None]
+    # What follows an outcome: {"publish": {…}} or {"webhook": {…}}.
+    on_success: Mapped[Json | None]
+    on_failure: Mapped[Json | None]
+    pause_after_failures: Mapped[int | None]
     overlap_policy: Mapped[str] = mapped_column(server_default=text("'skip'"))
     misfire_policy: Mapped[str] = mapped_column(server_default=text("'latest'"))
     misfire_window_seconds: Mapped[int] = mapped_column(server_default=text("3600"))
@@ -61,6 +77,8 @@ class Task(Base):
     event_filter: Mapped[str | None]
     tags: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
     traceparent: Mapped[str | None]
+    # Failures in a row are counted from here.
+    active_since: Mapped[StampedNow]
     version: Mapped[int] = mapped_column(server_default=text("1"))
     schedule_rev: Mapped[int] = mapped_column(server_default=text("1"))
     created_at: Mapped[StampedNow]

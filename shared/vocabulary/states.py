@@ -29,6 +29,7 @@ class Source(StrEnum):
     EVENT = "event"
     MANUAL = "manual"
     BACKFILL = "backfill"
+    HOOK = "hook"
 
 
 class RunStatus(StrEnum):
@@ -58,6 +59,36 @@ FINAL_RUN_STATUSES = frozenset(
         RunStatus.EXPIRED,
     }
 )
+
+
+class StepStatus(StrEnum):
+    """Where a step of a run stands. `waiting`: its run is parked until something answers or a time comes."""
+
+    RUNNING = "running"
+    WAITING = "waiting"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+    @property
+    def is_final(self) -> bool:
+        return self in (StepStatus.SUCCEEDED, StepStatus.FAILED, StepStatus.SKIPPED)
+
+
+class WaitKind(StrEnum):
+    """What a parked run waits for."""
+
+    SLEEP = "sleep"
+    CALLBACK = "callback"
+    APPROVAL = "approval"
+    INBOX = "inbox"
+
+
+class ApprovalStatus(StrEnum):
+    PENDING = "pending"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
 
 
 class BackoffStrategy(StrEnum):
@@ -95,6 +126,9 @@ class SkipReason(StrEnum):
     SCHEDULE_CHANGED = "schedule_changed"
     SKIPPED_BY_REQUEST = "skipped_by_request"
     OVERLAP = "overlap"
+    OVERLAP_REPLACED = "overlap_replaced"
+    OVERLAP_BUFFER_FULL = "overlap_buffer_full"
+    AGENT_DISABLED = "agent_disabled"
 
 
 class ErrorClass(StrEnum):
