@@ -36,7 +36,7 @@ RESERVED_NAMES = frozenset(
         "tracestate",
     }
 )
-RESERVED_PREFIX = "webhook-"
+RESERVED_PREFIXES = ("webhook-", "pao-")
 
 
 def check_headers(headers: Mapping[str, str], field: str) -> None:
@@ -58,7 +58,7 @@ def _check_name(name: str, field: str) -> None:
     if len(name) > MAX_NAME_LENGTH or TOKEN.fullmatch(name) is None:
         raise _invalid(field, "A header name consists of 1 to 128 letters, digits and !#$%&'*+-.^_`|~.")
     lowered = name.lower()
-    if lowered in RESERVED_NAMES or lowered.startswith(RESERVED_PREFIX):
+    if lowered in RESERVED_NAMES or lowered.startswith(RESERVED_PREFIXES):
         raise _invalid(f"{field}.{name}", "This header is set by the service: leave it out.")
 
 

@@ -2,7 +2,9 @@
 
 import re
 import unicodedata
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
+from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
 from shared.outbound.addresses import Address, AddressPolicy
@@ -10,6 +12,7 @@ from shared.vocabulary.faults import Invalid, invalid_field
 
 MAX_URL_LENGTH = 2048
 MAX_HOST_LENGTH = 253
+SCHEMES = ("http", "https")
 FORBIDDEN_MESSAGE = "This destination may not be called from here."
 
 # Parsers disagree about these, and the disagreement is how a check and a connection come to differ.
@@ -24,15 +27,42 @@ KNOWN_NAMES: dict[str, tuple[Address, ...]] = {
 }
 
 
+class Origin(NamedTuple):
+    """RFC 6454 section 4: to whom a URL leads, and whom its headers are meant for."""
+
+    scheme: str
+    host: str
+    port: int
+
+
+@lru_cache(maxsize=1024)
+def origin_of(url: str) -> Origin:
+    """For a URL that `check_url` accepted."""
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return Origin(parts.scheme, parts.hostname or "", port)
+
+
 def check_url(url: str, policy: AddressPolicy, field: str) -> None:
     """Raises `Invalid` with code `invalid_url` or, for a destination that the policy refuses,
     `destination_forbidden`."""
     parts = _split(url, field)
-    if parts.scheme not in ("http", "https"):
-        raise _malformed(field, "The URL must begin with http:// or https://.")
+    if parts.scheme not in SCHEMES:
+        raise _wrong_scheme(field)
     if "@" in parts.netloc:
         raise _malformed(field, "Credentials do not belong into a URL: use a header.")
     _check_host(_host(parts, field), policy, field)
+
+
+def check_url_beginning(text: str, policy: AddressPolicy, field: str) -> None:
+    """For a URL of which only the first characters are known: refuses what no continuation can mend."""
+    scheme, mark, rest = text.partition("://")
+    if not mark:
+        return
+    if any(end in rest for end in "/?#"):
+        check_url(text, policy, field)
+    elif scheme.lower() not in SCHEMES:
+        raise _wrong_scheme(field)
 
 
 def _split(url: str, field: str) -> SplitResult:
@@ -60,6 +90,8 @@ def _host(parts: SplitResult, field: str) -> str:
     return host.removesuffix(".")
 
 
+# The same receivers are called over and over; what raises is not kept.
+@lru_cache(maxsize=4096)
 def _check_host(host: str, policy: AddressPolicy, field: str) -> None:
     if ":" in host:
         _check_address(_ipv6(host, field), policy, field)
@@ -117,6 +149,10 @@ def _number(part: str) -> int:
     if part.startswith("0x"):
         return int(part[2:] or "0", 16)
     return int(part, 8 if part.startswith("0") and len(part) > 1 else 10)
+
+
+def _wrong_scheme(field: str) -> Invalid:
+    return _malformed(field, "The URL must begin with http:// or https://.")
 
 
 def _malformed(field: str, message: str) -> Invalid:

@@ -7,13 +7,15 @@ import msgspec
 
 class FieldFault(msgspec.Struct, frozen=True, omit_defaults=True):
     """One wrong value in a request. `field` is a dotted path (`payload.pipeline[0].uses`); `message` is a sentence that
-    leads to the fix; `position` is a character offset inside the value; `suggestion` a value that would be accepted."""
+    leads to the fix; `position` is a character offset inside the value; `suggestion` a value that would be accepted;
+    `schema_path` the JSON pointer in a tool's input schema that a step's input does not fit."""
 
     field: str
     message: str
     code: str
     position: int | None = None
     suggestion: str | None = None
+    schema_path: str | None = None
 
 
 class Fault(Exception):
@@ -71,6 +73,10 @@ class Invalid(Fault):
     """A well-formed request with a wrong value."""
 
     status, title, error_code = 422, "Unprocessable content", "invalid"
+
+
+class TooManyRequests(Fault):
+    status, title, error_code = 429, "Too many requests", "too_many_requests"
 
 
 class Unavailable(Fault):

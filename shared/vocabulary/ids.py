@@ -49,6 +49,13 @@ def occurrence_id(task_id: UUID, schedule_rev: int, scheduled_for: datetime, tri
     return _layout(milliseconds_of(scheduled_for), digest)
 
 
+def id_of_step(run_id: UUID, step_id: str) -> UUID:
+    """The identity of what one step of a run makes: equal inputs give equal ids, so that it is made once however often
+    the step is tried. It shows the milliseconds of the run's id."""
+    digest = hashlib.sha256(f"{run_id}:{step_id}".encode()).digest()
+    return _layout(run_id.int >> 80, int.from_bytes(digest[:10], "big"))
+
+
 def _layout(milliseconds: int, entropy: int) -> UUID:
     high = (milliseconds << 80) | _VERSION_7 | ((entropy >> 62 & _RANDOM_A_MASK) << 64)
     return UUID(int=high | _VARIANT_RFC | (entropy & _RANDOM_B_MASK))

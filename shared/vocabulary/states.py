@@ -91,6 +91,14 @@ class ApprovalStatus(StrEnum):
     EXPIRED = "expired"
 
 
+class SettledAs(StrEnum):
+    """What became of a message in an inbox. `dead`: delivered too often, or given up by its agent."""
+
+    ACKED = "acked"
+    DEAD = "dead"
+    EXPIRED = "expired"
+
+
 class BackoffStrategy(StrEnum):
     EXPONENTIAL_JITTER = "exponential_jitter"
     EXPONENTIAL = "exponential"

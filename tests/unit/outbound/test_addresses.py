@@ -13,7 +13,7 @@ from shared.outbound.addresses import (
     Network,
     addresses_reached,
 )
-from tests.unit.outbound.spellings import IPV4, IPV6
+from tests.support.forbidden import IPV4, IPV6
 
 STRICT = AddressPolicy()
 LOOPBACK = AddressPolicy.parse("127.0.0.0/8, ::1/128")

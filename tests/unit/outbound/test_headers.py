@@ -47,6 +47,7 @@ def test_a_name_that_is_no_token_is_refused(name: str) -> None:
         *("Proxy-Authenticate", "Proxy-Connection", "TE", "Trailer", "Upgrade", "Expect", "Accept-Encoding"),
         *("Idempotency-Key", "idempotency-key", "traceparent", "Traceparent", "tracestate"),
         *("webhook-id", "Webhook-Signature", "WEBHOOK-TIMESTAMP", "webhook-anything"),
+        *("PAO-Run-Id", "pao-step-id", "Pao-Callback-Token", "PAO-Callback-Url", "pao-anything"),
     ],
 )
 def test_a_header_that_the_service_sets_is_refused(name: str) -> None:

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.outbound.addresses import AddressPolicy
-from shared.outbound.urls import FORBIDDEN_MESSAGE, check_url
+from shared.outbound.urls import FORBIDDEN_MESSAGE, Origin, check_url, check_url_beginning, origin_of
 from shared.vocabulary.faults import Invalid
-from tests.unit.outbound.spellings import FORBIDDEN_HOSTS, IPV4, spellings_of
+from tests.support.forbidden import FORBIDDEN_HOSTS, IPV4, spellings_of
 
 STRICT = AddressPolicy()
 LOOPBACK = AddressPolicy.parse("127.0.0.0/8,::1/128")
@@ -179,3 +179,31 @@ def test_an_accepted_literal_is_a_permitted_address_in_its_usual_form(host: str)
         assert not name.rpartition(".")[2].isdigit()
     else:
         assert STRICT.permits(address)
+
+
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("http://Example.com", Origin("http", "example.com", 80)),
+        ("HTTPS://example.com/a?b", Origin("https", "example.com", 443)),
+        ("http://example.com:443/", Origin("http", "example.com", 443)),
+        ("https://[2606:4700::1111]:8443/", Origin("https", "2606:4700::1111", 8443)),
+    ],
+)
+def test_an_origin_is_scheme_host_and_port(url: str, origin: Origin) -> None:
+    assert origin_of(url) == origin
+
+
+@pytest.mark.parametrize(
+    "beginning", ["", "h", "http", "http://", "https://exam", "http://127.0.0.1", "http://127.0.0.1:"]
+)
+def test_a_beginning_that_can_still_become_anything_is_accepted(beginning: str) -> None:
+    check_url_beginning(beginning, STRICT, "url")
+
+
+@pytest.mark.parametrize("host", FORBIDDEN_HOSTS)
+def test_a_beginning_that_names_a_forbidden_host_is_refused(host: str) -> None:
+    for end in "/?#":
+        with pytest.raises(Invalid) as caught:
+            check_url_beginning(f"http://{host}{end}", STRICT, "url")
+        assert caught.value.error_code == "destination_forbidden"
