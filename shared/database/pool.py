@@ -57,6 +57,11 @@ async def use_json_codec(connection: asyncpg.Connection) -> None:
     )
 
 
+def as_element(value: object) -> object:
+    """A JSON value as an element of a `jsonb[]`: a list would be taken for a further dimension of the array."""
+    return msgspec.Raw(msgspec.json.encode(value)) if isinstance(value, list | tuple) else value
+
+
 # The binary form of jsonb is a version byte before the text.
 def _encode_jsonb(value: object) -> bytes:
     return b"\x01" + msgspec.json.encode(value)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from services.gateway.schedules.wire import PreviewFault, ScheduleDraft, SchedulePreview, ShownTime
-from services.gateway.tasks.event_schedule import check_event_schedule
+from shared.tasks.event_schedule import check_event_schedule
 from shared.timing.acceptance import check_schedule
 from shared.timing.fault import IN_PAST, INVALID_DATETIME, NEVER_FIRES, ScheduleFault
 from shared.timing.once import compile_once

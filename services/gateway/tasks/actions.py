@@ -14,11 +14,12 @@ from services.gateway.http.act import Act
 from services.gateway.http.replies import ActionDone
 from services.gateway.tasks import repository
 from services.gateway.tasks.cursors import planned_runs, point, stop
-from services.gateway.tasks.fields import in_utc
-from services.gateway.tasks.schedule import next_time
 from services.gateway.tasks.standing import check_active, done, locked, no_such_task, not_active
 from services.gateway.tasks.wire import PauseOptions
+from shared.streams.broadcast import Broadcast
 from shared.streams.doorbell import Bell
+from shared.tasks.fields import in_utc
+from shared.tasks.schedule import next_time
 from shared.timing.fault import NEVER_FIRES
 from shared.timing.timetable import timetable_of
 from shared.vocabulary.faults import Conflict, invalid_field
@@ -54,6 +55,7 @@ class TaskActions:
         values = {"status": TaskStatus.CANCELED, "paused_until": None}
         await stop(connection, task, SkipReason.TASK_CANCELED, **values)
         told = await repository.request_cancel(connection, task_id)
+        act.ring(Broadcast.CANCELS)
         details = {**_told(task, {"status": TaskStatus.CANCELED}), "runs_asked_to_stop": told}
         await record(connection, act, Action.TASK_CANCELED, task_id, details)
         return done("The task is canceled.", task_id, TaskStatus.CANCELED, runs_asked_to_stop=told)
@@ -65,7 +67,7 @@ class TaskActions:
             raise Conflict(message, error_code="task_not_paused")
         next_at = await _point_ahead(connection, task)
         values = {"status": TaskStatus.ACTIVE, "status_note": None, "paused_until": None, "schedule_error": None}
-        values["schedule_rev"] = task["schedule_rev"] + 1
+        values |= {"schedule_rev": task["schedule_rev"] + 1, "active_since": task["now"]}
         await repository.update_task(connection, task_id, values)
         await record(connection, act, Action.TASK_RESUMED, task_id, _told(task, {"status": TaskStatus.ACTIVE}))
         act.ring(Bell.TASK_CHANGES)

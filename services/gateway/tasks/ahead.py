@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from services.gateway.tasks.fields import in_utc
 from services.gateway.tasks.wire import SnoozeOptions
+from shared.tasks.fields import in_utc
 from shared.timing.exclusions import MICROSECOND
 from shared.timing.occurrences import Planned, Plans, occurrences_from
 from shared.timing.timetable import compile_timetable, timetable_of

@@ -6,9 +6,8 @@ from typing import Any
 
 import msgspec
 
-from services.gateway.tasks.fields import clean_title, distinct, in_utc
-from services.gateway.tasks.pipeline import Payload, stored_form
 from services.gateway.tasks.wire import TaskUpdate
+from shared.tasks.fields import clean_title, distinct, in_utc
 from shared.timing.timetable import Timetable
 from shared.vocabulary.faults import PreconditionFailed
 
@@ -16,6 +15,8 @@ from shared.vocabulary.faults import PreconditionFailed
 SCHEDULE = frozenset({*Timetable.__struct_fields__, "jitter_seconds", "max_runs"})
 EXPRESSION = frozenset({"schedule_kind", "schedule_expr"})
 FREQUENCY = EXPRESSION | {"timezone"}
+# May hold headers and secrets.
+CONFIDENTIAL = frozenset({"payload", "on_success", "on_failure"})
 
 
 class Changes(msgspec.Struct, frozen=True):
@@ -38,10 +39,10 @@ class Changes(msgspec.Struct, frozen=True):
         return not FREQUENCY.isdisjoint(self.values)
 
     def for_audit(self) -> dict[str, Any]:
-        """Of a payload only that it changed: its headers may hold what a trail that forgets nothing must not keep."""
+        """Of what is confidential only that it changed: a trail that forgets nothing must not keep it."""
         told = {}
         for name, after in self.values.items():
-            told[name] = "changed" if name == "payload" else {"before": self.before[name], "after": after}
+            told[name] = "changed" if name in CONFIDENTIAL else {"before": self.before[name], "after": after}
         return {"changed": told}
 
 
@@ -73,8 +74,8 @@ def _stored(name: str, value: object) -> object:
             return distinct(value)
         case list():
             return msgspec.to_builtins(value)
-        case Payload():
-            return stored_form(value)
+        case msgspec.Struct():
+            return msgspec.to_builtins(value)
         case datetime():
             return in_utc(name, value)
         case _:

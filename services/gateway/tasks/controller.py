@@ -21,11 +21,11 @@ from services.gateway.tasks.wire import (
     PauseOptions,
     SkipOptions,
     SnoozeOptions,
-    TaskCreate,
     TaskFilter,
     TaskUpdate,
     TaskView,
 )
+from shared.tasks.wanted import TaskCreate
 from shared.vocabulary.limits import PAGE_DEFAULT, TAG_CHARACTERS
 from shared.vocabulary.scopes import Scope
 from shared.vocabulary.states import ScheduleKind, TaskStatus

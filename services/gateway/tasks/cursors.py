@@ -12,7 +12,7 @@ from services.gateway.auth.wire import Identity
 from services.gateway.tasks import repository, waiting
 from services.gateway.tasks.ahead import ahead_of
 from services.gateway.tasks.changes import Changes
-from services.gateway.tasks.schedule import accept
+from shared.tasks.schedule import accept
 from shared.timing.fault import NEVER_FIRES, ScheduleFault
 from shared.timing.occurrences import Plans
 from shared.timing.timetable import timetable_of

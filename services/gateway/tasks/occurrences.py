@@ -13,10 +13,10 @@ from services.gateway.http.act import Act
 from services.gateway.http.replies import ActionDone
 from services.gateway.tasks import waiting
 from services.gateway.tasks.ahead import ahead_of, check_snooze, first_unsettled, nominal_at, plans_of, postponed
-from services.gateway.tasks.fields import in_utc
 from services.gateway.tasks.standing import check_active, locked
 from services.gateway.tasks.wire import SkipOptions, SnoozeOptions
 from shared.streams.doorbell import Bell
+from shared.tasks.fields import in_utc
 from shared.timing.occurrences import Planned
 from shared.vocabulary.faults import Conflict, invalid_field
 from shared.vocabulary.limits import SKIP_DAYS

@@ -9,16 +9,16 @@ from sqlalchemy import ColumnElement, Select, Uuid, and_, bindparam, func, or_, 
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.gateway.database import run, to_jsonb, violated_constraint
-from services.gateway.tasks.pipeline import stored_form
-from services.gateway.tasks.wire import TaskCreate, TaskFilter, TaskView
+from services.gateway.database import asking, run, violated_constraint
+from services.gateway.tasks.wire import TaskFilter, TaskView
 from shared.database.statements import load_statements
 from shared.models import Agent, DueWork, ScheduleCursor, Task
-from shared.vocabulary.faults import Conflict, Fault
+from shared.tasks import creating
+from shared.tasks.creating import Accepted
+from shared.vocabulary.faults import Fault
 from shared.vocabulary.states import AgentStatus, SkipReason, Source
 
 SQL = load_statements("services.gateway.tasks", "sql/tasks.sql")
-DEDUPE_KEY_TAKEN = "task_agent_id_dedupe_key_key"
 
 CURSOR_AT = select(ScheduleCursor.next_at).where(ScheduleCursor.task_id == Task.id).scalar_subquery()
 WORK_AT = (
@@ -42,29 +42,13 @@ LOCK, HOLD = COLUMNS.with_for_update(key_share=True), COLUMNS.with_for_update(re
 
 
 async def insert_task(
-    connection: AsyncConnection,
-    task_id: UUID,
-    owner_id: UUID,
-    task: TaskCreate,
-    *,
-    anchor_at: datetime,
-    first_at: datetime | None,
-    traceparent: str | None,
+    connection: AsyncConnection, task_id: UUID, owner_id: UUID, accepted: Accepted, traceparent: str | None
 ) -> datetime:
-    """With its cursor, unless `first_at` is None. When it was created."""
-    values = (
-        *(task_id, owner_id, task.title, task.description, task.schedule_kind, task.schedule_expr, task.timezone),
-        *(anchor_at, to_jsonb(stored_form(task.payload)), task.priority, task.dedupe_key, task.dedupe_window_seconds),
-        *(task.max_retries, task.backoff_strategy, task.timeout_seconds, task.concurrency_key, task.overlap_policy),
-        *(task.misfire_policy, task.misfire_window_seconds, task.jitter_seconds, task.starts_at, task.ends_at),
-        *(task.max_runs, to_jsonb(task.exclusions), task.event_filter, task.tags, traceparent, first_at),
-    )
+    """With its cursor, unless it waits for events. When it was created."""
     try:
-        rows = await run(connection, SQL["insert_task"], *values)
+        return await creating.insert_task(asking(connection), task_id, owner_id, accepted, traceparent)
     except IntegrityError as error:
         raise _fault_of(error) from error
-    created_at: datetime = rows[0]["created_at"]
-    return created_at
 
 
 async def find_task(connection: AsyncConnection, task_id: UUID, owner: UUID | None) -> TaskView | None:
@@ -184,7 +168,4 @@ def _conditions(filters: TaskFilter) -> Iterator[ColumnElement[bool]]:
 
 
 def _fault_of(error: IntegrityError) -> Fault | IntegrityError:
-    if violated_constraint(error) == DEDUPE_KEY_TAKEN:
-        message = "An active or paused task of this agent has the same dedupe_key."
-        return Conflict(message, error_code="already_exists")
-    return error
+    return creating.dedupe_key_taken() if violated_constraint(error) == creating.DEDUPE_KEY_TAKEN else error

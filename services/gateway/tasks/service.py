@@ -16,15 +16,14 @@ from services.gateway.http.act import Act
 from services.gateway.tasks import repository
 from services.gateway.tasks.changes import Changes, changes_of, check_version
 from services.gateway.tasks.cursors import reschedule
-from services.gateway.tasks.event_schedule import check_event_filter
-from services.gateway.tasks.fields import clean_title, distinct, in_utc
-from services.gateway.tasks.pipeline import Payload, check_pipeline
-from services.gateway.tasks.schedule import accept
 from services.gateway.tasks.standing import locked, no_such_task, not_active
-from services.gateway.tasks.wire import TaskCreate, TaskFilter, TaskUpdate, TaskView
+from services.gateway.tasks.wire import TaskFilter, TaskUpdate, TaskView
 from shared.outbound.addresses import AddressPolicy
 from shared.streams.doorbell import Bell
-from shared.timing.timetable import timetable_of
+from shared.tasks.creating import Accepted, accept_task
+from shared.tasks.event_schedule import check_event_filter
+from shared.tasks.execution import check_execution
+from shared.tasks.wanted import TaskCreate
 from shared.vocabulary.faults import invalid_field
 from shared.vocabulary.ids import uuid7
 from shared.vocabulary.states import ScheduleKind, TaskStatus
@@ -48,26 +47,14 @@ class TaskService:
 
     async def create(self, connection: AsyncConnection, act: Act, wanted: TaskCreate) -> TaskView:
         now = self._clock.now()
-        task = _cleaned(wanted)
-        check_pipeline(task.payload, self._policy)
-        anchor_at = now.replace(microsecond=0)
-        timetable = timetable_of({**msgspec.structs.asdict(task), "anchor_at": anchor_at})
-        first_at = accept(timetable, now, act.caller.shortest_interval_seconds)
-        check_event_filter(task.schedule_kind, task.event_filter)
-        owner_id = await _owner(connection, act.caller, task.created_by)
+        accepted = accept_task(wanted, now, self._policy, act.caller.shortest_interval_seconds)
+        owner_id = await _owner(connection, act.caller, wanted.created_by)
         task_id = uuid7(now)
-        created_at = await repository.insert_task(
-            connection,
-            task_id,
-            owner_id,
-            task,
-            anchor_at=anchor_at,
-            first_at=first_at,
-            traceparent=act.traceparent,
-        )
+        created_at = await repository.insert_task(connection, task_id, owner_id, accepted, act.traceparent)
+        task = accepted.task
         await record(connection, act, Action.TASK_CREATED, task_id, {"title": task.title, "owner": str(owner_id)})
         act.ring(Bell.TASK_CHANGES)
-        return _view_of_new(task_id, owner_id, task, created_at, first_at)
+        return _view_of_new(task_id, owner_id, accepted, created_at)
 
     async def change(
         self, connection: AsyncConnection, act: Act, task_id: UUID, wanted: TaskUpdate, if_match: str | None
@@ -76,8 +63,6 @@ class TaskService:
         check_version(if_match, task["version"])
         if task["status"] not in (TaskStatus.ACTIVE, TaskStatus.PAUSED):
             raise not_active(task["status"])
-        if isinstance(wanted.payload, Payload):
-            check_pipeline(wanted.payload, self._policy)
         changes = changes_of(task, wanted)
         if changes.values:
             await self._apply(connection, act, task, changes)
@@ -86,6 +71,7 @@ class TaskService:
     async def _apply(self, connection: AsyncConnection, act: Act, task: Mapping[str, Any], changes: Changes) -> None:
         values = dict(changes.values)
         wanted = {**task, **values}
+        check_execution(wanted, values, self._policy)
         check_event_filter(ScheduleKind(wanted["schedule_kind"]), wanted["event_filter"])
         if changes.is_new_schedule:
             values |= await reschedule(connection, act.caller, task, changes)
@@ -105,20 +91,8 @@ async def _owner(connection: AsyncConnection, caller: Identity, created_by: UUID
     return created_by
 
 
-def _cleaned(task: TaskCreate) -> TaskCreate:
-    """The values in the form in which they are stored."""
-    return msgspec.structs.replace(
-        task,
-        title=clean_title(task.title),
-        tags=distinct(task.tags),
-        starts_at=None if task.starts_at is None else in_utc("starts_at", task.starts_at),
-        ends_at=None if task.ends_at is None else in_utc("ends_at", task.ends_at),
-    )
-
-
-def _view_of_new(
-    task_id: UUID, owner_id: UUID, task: TaskCreate, created_at: datetime, first_at: datetime | None
-) -> TaskView:
+def _view_of_new(task_id: UUID, owner_id: UUID, accepted: Accepted, created_at: datetime) -> TaskView:
+    task = accepted.task
     computed = {
         "id": task_id,
         "status": TaskStatus.ACTIVE,
@@ -129,6 +103,6 @@ def _view_of_new(
         "created_at": created_at,
         "updated_at": created_at,
         "version": 1,
-        "next_run_at": first_at,
+        "next_run_at": accepted.first_at,
     }
     return TaskView(**(msgspec.structs.asdict(task) | computed | {"payload": task.payload}))

@@ -13,13 +13,15 @@ from services.gateway.tasks import repository
 from shared.vocabulary.faults import Conflict, NotFound
 from shared.vocabulary.states import TaskStatus
 
+JSON_COLUMNS = ("payload", "exclusions", "rate_limit", "on_success", "on_failure")
+
 
 async def locked(connection: AsyncConnection, act: Act, task_id: UUID) -> dict[str, Any]:
     """The columns of the task with those of its cursor, as `repository.lock_task` gives them, their JSON decoded."""
     task = await repository.lock_task(connection, task_id, act.caller.owner_filter)
     if task is None:
         raise no_such_task()
-    return task | {name: msgspec.json.decode(task[name]) for name in ("payload", "exclusions")}
+    return task | {name: msgspec.json.decode(task[name]) for name in JSON_COLUMNS if task[name] is not None}
 
 
 def check_active(task: Mapping[str, Any]) -> None:

@@ -6,46 +6,11 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from services.gateway.tasks import fields
-from services.gateway.tasks.pipeline import Payload
+from shared.tasks import fields
 from shared.timing.exclusions import Exclusion
-from shared.vocabulary.limits import (
-    MAX_RETRIES_DEFAULT,
-    MISFIRE_WINDOW_SECONDS_DEFAULT,
-    PRIORITY_DEFAULT,
-    TIMEOUT_SECONDS_DEFAULT,
-)
+from shared.vocabulary.follow_up import FollowUp
+from shared.vocabulary.pipeline import Payload
 from shared.vocabulary.states import BackoffStrategy, MisfirePolicy, OverlapPolicy, ScheduleKind, TaskStatus
-
-
-class TaskCreate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The schedule's texts have no bounds here, so that every schedule is refused in its own words.
-    `created_by`: the agent that is to own the task; only an admin may name another than itself."""
-
-    title: fields.Title
-    description: fields.Description = ""
-    schedule_kind: ScheduleKind
-    schedule_expr: str
-    timezone: str = fields.TIMEZONE_DEFAULT
-    payload: Payload
-    priority: fields.Priority = PRIORITY_DEFAULT
-    dedupe_key: fields.Key | None = None
-    dedupe_window_seconds: fields.Window = 0
-    max_retries: fields.Retries = MAX_RETRIES_DEFAULT
-    backoff_strategy: BackoffStrategy = BackoffStrategy.EXPONENTIAL_JITTER
-    timeout_seconds: fields.Timeout = TIMEOUT_SECONDS_DEFAULT
-    concurrency_key: fields.Key | None = None
-    overlap_policy: OverlapPolicy = OverlapPolicy.SKIP
-    misfire_policy: MisfirePolicy = MisfirePolicy.LATEST
-    misfire_window_seconds: fields.Window = MISFIRE_WINDOW_SECONDS_DEFAULT
-    jitter_seconds: fields.Jitter = 0
-    starts_at: fields.Moment | None = None
-    ends_at: fields.Moment | None = None
-    max_runs: fields.Runs | None = None
-    exclusions: fields.Exclusions = []
-    event_filter: fields.EventFilter | None = None
-    tags: fields.Tags = []
-    created_by: UUID | None = None
 
 
 class TaskUpdate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -64,6 +29,12 @@ class TaskUpdate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     backoff_strategy: BackoffStrategy | UnsetType = UNSET
     timeout_seconds: fields.Timeout | UnsetType = UNSET
     concurrency_key: fields.Key | UnsetType | None = UNSET
+    concurrency_limit: fields.ConcurrencyLimit | UnsetType = UNSET
+    rate_limit: fields.RateLimit | UnsetType | None = UNSET
+    expires_after_seconds: fields.ExpiresAfter | UnsetType | None = UNSET
+    on_success: FollowUp | UnsetType | None = UNSET
+    on_failure: FollowUp | UnsetType | None = UNSET
+    pause_after_failures: fields.Failures | UnsetType | None = UNSET
     overlap_policy: OverlapPolicy | UnsetType = UNSET
     misfire_policy: MisfirePolicy | UnsetType = UNSET
     misfire_window_seconds: fields.Window | UnsetType = UNSET
@@ -133,6 +104,12 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True):
     backoff_strategy: BackoffStrategy
     timeout_seconds: int
     concurrency_key: str | None
+    concurrency_limit: int
+    rate_limit: fields.RateLimit | None
+    expires_after_seconds: int | None
+    on_success: FollowUp | None
+    on_failure: FollowUp | None
+    pause_after_failures: int | None
     overlap_policy: OverlapPolicy
     misfire_policy: MisfirePolicy
     misfire_window_seconds: int

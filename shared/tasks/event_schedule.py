@@ -4,7 +4,8 @@ import re
 
 import cel
 
-from shared.timing.fault import ScheduleFault
+from shared.events.cost import DEPTH_MAX, comprehension_depth
+from shared.timing.fault import TOO_COMPLEX, ScheduleFault
 from shared.vocabulary.states import ScheduleKind
 from shared.vocabulary.topics import problem_of_pattern
 
@@ -26,6 +27,9 @@ def check_event_filter(kind: ScheduleKind, text: str | None) -> None:
         message = "Only a task with schedule_kind event has an event_filter; leave it out, or set it to null."
         raise ScheduleFault(message, field="event_filter")
     _compile_filter(text)
+    if comprehension_depth(text) > DEPTH_MAX:
+        message = f"A filter has at most {DEPTH_MAX} comprehensions (exists, all, map, …) within one another."
+        raise ScheduleFault(message, code=TOO_COMPLEX, field="event_filter")
 
 
 def _compile_filter(text: str) -> None:

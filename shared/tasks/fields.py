@@ -9,14 +9,18 @@ import msgspec
 from shared.timing.exclusions import Exclusion
 from shared.vocabulary.faults import invalid_field
 from shared.vocabulary.limits import (
+    CONCURRENCY_LIMIT,
     DEDUPE_KEY_CHARACTERS,
     DESCRIPTION_CHARACTERS,
     EVENT_FILTER_CHARACTERS,
     EXCLUSIONS_PER_TASK,
+    EXPIRES_AFTER_SECONDS,
     MAX_RETRIES,
     NOTE_CHARACTERS,
     PRIORITY_HIGHEST,
     PRIORITY_LOWEST,
+    RATE_LIMIT,
+    RATE_PERIOD_SECONDS,
     SNOOZE_SECONDS,
     TAG_CHARACTERS,
     TAGS_PER_TASK,
@@ -28,6 +32,8 @@ TIMEZONE_DEFAULT = "Europe/Chisinau"
 DAY_SECONDS = 86_400
 YEAR_SECONDS = 366 * DAY_SECONDS
 MAX_RUNS = 1_000_000_000
+FAILURES_IN_A_ROW = 100
+CONCURRENCY_LIMIT_DEFAULT = 1
 
 Title: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=TITLE_CHARACTERS)]
 Description: TypeAlias = Annotated[str, msgspec.Meta(max_length=DESCRIPTION_CHARACTERS)]
@@ -42,9 +48,28 @@ Window: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=YEAR_SECONDS)]
 Jitter: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=DAY_SECONDS)]
 Runs: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=MAX_RUNS)]
 Delay: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=SNOOZE_SECONDS)]
+ConcurrencyLimit: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=CONCURRENCY_LIMIT)]
+ExpiresAfter: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=EXPIRES_AFTER_SECONDS)]
+Failures: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=FAILURES_IN_A_ROW)]
 Moment: TypeAlias = Annotated[datetime, msgspec.Meta(tz=True)]
 Tag: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=TAG_CHARACTERS)]
 Tags: TypeAlias = Annotated[list[Tag], msgspec.Meta(max_length=TAGS_PER_TASK)]
+
+
+class RateLimit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """At most `limit` runs begin in any `period_seconds`; what is too much begins later. Tasks of one agent that give
+    the same `key` share the limit; without one it is the task's own."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=RATE_LIMIT)]
+    period_seconds: Annotated[int, msgspec.Meta(ge=1, le=RATE_PERIOD_SECONDS)]
+    key: Key | None = None
+
+
+def check_concurrency(key: str | None, limit: int) -> None:
+    """A limit counts the runs of those that share its key."""
+    if key is None and limit != CONCURRENCY_LIMIT_DEFAULT:
+        message = "A concurrency_limit needs a concurrency_key: it counts the runs of all tasks that share the key."
+        raise invalid_field("concurrency_key", message, "required")
 
 
 def clean_title(title: str) -> str:

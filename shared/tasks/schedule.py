@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from services.gateway.tasks.event_schedule import check_event_schedule
+from shared.tasks.event_schedule import check_event_schedule
 from shared.timing.acceptance import check_schedule
 from shared.timing.exclusions import compile_exclusions
 from shared.timing.fault import NEVER_FIRES, ScheduleFault
