@@ -6,6 +6,7 @@ from redis.asyncio import Redis
 from services.scheduler.bell import Ringer
 from services.scheduler.completer import Completer
 from services.scheduler.materialiser import Materialiser
+from services.scheduler.relay import Relay
 from services.scheduler.resumer import Resumer
 from services.scheduler.settings import SchedulerSettings
 from shared.database.pool import open_pool
@@ -55,5 +56,6 @@ class Scheduler:
             Running(Listening(listener, materialising.wake)),
             Running(Completer(pool)),
             Running(Resumer(pool)),
+            Running(Relay(pool, redis, self._instance)),
             Running(Heartbeat(pool, SERVICE, self._instance)),
         ]

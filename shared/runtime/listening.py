@@ -1,12 +1,20 @@
-"""Wakes a part when its bell rings."""
+"""Wakes a part when its bell rings, or when something is announced to all."""
 
 from collections.abc import Callable
+from typing import Protocol
 
 import msgspec
 
 from shared.runtime.loop import Part
-from shared.streams.doorbell import Listener
 from shared.vocabulary.limits import POLL_SECONDS
+
+
+class Ear(Protocol):
+    """A listener of a bell, or a receiver of a broadcast."""
+
+    async def heard(self, timeout_seconds: float) -> bool: ...
+
+    async def leave(self) -> None: ...
 
 
 class Heard(msgspec.Struct, frozen=True):
@@ -19,7 +27,7 @@ class Listening(Part):
 
     name = "listening"
 
-    def __init__(self, listener: Listener, on_heard: Callable[[], None]) -> None:
+    def __init__(self, listener: Ear, on_heard: Callable[[], None]) -> None:
         self._listener = listener
         self._on_heard = on_heard
 

@@ -11,6 +11,8 @@ import msgspec
 from shared.outbound.addresses import AddressPolicy
 
 ENVIRONMENT_PREFIX = "PAO_"
+TOKEN_KEY_CHARACTERS_MIN = 32
+TOKEN_KEY_DISTINCT_MIN = 8
 
 
 class SettingsFault(Exception):
@@ -85,3 +87,11 @@ def parse_policy(outbound_allow: str) -> AddressPolicy:
         return AddressPolicy.parse(outbound_allow)
     except ValueError as fault:
         raise SettingsFault(f"{ENVIRONMENT_PREFIX}OUTBOUND_ALLOW: {fault}") from fault
+
+
+def check_token_key(key: str) -> None:
+    """Kept outside the database, so that a copy of the database alone gives no way to try secrets."""
+    if len(key) < TOKEN_KEY_CHARACTERS_MIN:
+        raise SettingsFault(f"PAO_TOKEN_KEY needs at least {TOKEN_KEY_CHARACTERS_MIN} characters")
+    if len(set(key)) < TOKEN_KEY_DISTINCT_MIN:
+        raise SettingsFault("PAO_TOKEN_KEY must be random; the given one repeats itself")

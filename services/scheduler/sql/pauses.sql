@@ -25,7 +25,7 @@ SELECT coalesce($2, clock_timestamp()) AS now, t.id, t.schedule_rev, t.schedule_
 WITH resumed AS (
     UPDATE task t
        SET status = 'active', status_note = NULL, paused_until = NULL, schedule_error = NULL,
-           schedule_rev = t.schedule_rev + 1, version = t.version + 1, updated_at = now()
+           schedule_rev = t.schedule_rev + 1, version = t.version + 1, updated_at = now(), active_since = now()
       FROM unnest($1::uuid[], $2::timestamptz[], $3::int[], $4::boolean[]) AS r (id, next_at, planned, is_timed)
      WHERE t.id = r.id
     RETURNING t.id, t.schedule_rev, r.next_at, r.planned, r.is_timed

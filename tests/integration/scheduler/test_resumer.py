@@ -44,6 +44,15 @@ async def test_a_task_is_active_again_at_its_next_time_when_its_pause_ends(pool:
     assert tuple(audit) == ("scheduler", "task.resumed", str(task_id))
 
 
+async def test_failures_before_the_pause_count_no_more(pool: asyncpg.Pool) -> None:
+    await make_paused(pool, NOON)
+    before = await pool.fetchval("SELECT active_since FROM task")
+
+    await Resumer(pool).run_once(NOON + timedelta(minutes=5))
+
+    assert await pool.fetchval("SELECT active_since FROM task") > before
+
+
 async def test_a_pause_that_goes_on_is_left_alone(pool: asyncpg.Pool) -> None:
     await make_paused(pool, NOON + timedelta(seconds=1))
     await make_paused(pool, None)

@@ -1,4 +1,4 @@
-"""Rings after a commit without letting the client wait for Redis."""
+"""Rings after a commit without letting whoever waits for the answer wait for Redis."""
 
 import asyncio
 from collections import Counter
@@ -7,6 +7,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from shared.runtime.loop import Part
+from shared.streams.broadcast import Broadcast, announce
 from shared.streams.doorbell import WORK_PER_BELL, Bell, ring
 
 
@@ -21,11 +22,12 @@ class Bells(Part):
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._wanted: Counter[Bell] = Counter()
+        self._wanted: Counter[Bell | Broadcast] = Counter()
         self._is_wanted = asyncio.Event()
 
-    def want(self, bell: Bell) -> None:
-        self._wanted[bell] += 1
+    def want(self, bell: Bell | Broadcast, times: int = 1) -> None:
+        """`times`: for so many pieces of work. A broadcast reaches everybody at once, however often it is wanted."""
+        self._wanted[bell] += times
         self._is_wanted.set()
 
     async def run_once(self) -> Rung:
@@ -40,4 +42,7 @@ class Bells(Part):
         self._is_wanted.clear()
         wanted, self._wanted = self._wanted, Counter()
         for bell, times in wanted.items():
-            await ring(self._redis, bell, -(-times // WORK_PER_BELL))
+            if isinstance(bell, Broadcast):
+                await announce(self._redis, bell)
+            else:
+                await ring(self._redis, bell, -(-times // WORK_PER_BELL))

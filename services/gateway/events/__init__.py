@@ -1,0 +1,1 @@
+"""Events: published for all who listen."""
