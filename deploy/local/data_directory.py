@@ -1,5 +1,6 @@
 """The data directory belongs to one run at a time, and what a killed run left does not hinder the next."""
 
+import base64
 import fcntl
 import os
 import secrets
@@ -54,10 +55,19 @@ def _prove_writable(directory: Path) -> None:
 
 def make_token_key(path: Path) -> None:
     """The key of the token hashes; whoever replaces it makes every token worthless."""
+    _write_once(path, secrets.token_hex(32))
+
+
+def make_secrets_key(path: Path) -> None:
+    """The key under which secrets are sealed; whoever loses it loses them."""
+    _write_once(path, base64.b64encode(secrets.token_bytes(32)).decode())
+
+
+def _write_once(path: Path, key: str) -> None:
     with suppress(FileExistsError):
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(secrets.token_hex(32) + "\n")
+            file.write(key + "\n")
 
 
 def end_leftovers(data_dir: Path) -> None:

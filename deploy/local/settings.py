@@ -13,6 +13,9 @@ DEFAULT_DATA_DIR = ".local"
 DEFAULT_DEMO_SECONDS = "60"
 # A local trial calls receivers on this machine; elsewhere private ranges stay closed.
 LOOPBACK = "127.0.0.0/8,::1/128"
+SECRETS_KEYS = "PAO_SECRETS_KEY"
+KEEPERS_OF_SECRETS = ("gateway", "executor")
+WITHHELD = ("PG", SECRETS_KEYS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,10 @@ class Settings:
         return self.data_dir / "token-key"
 
     @property
+    def secrets_key_file(self) -> Path:
+        return self.data_dir / "secrets-key"
+
+    @property
     def local_host(self) -> str:
         """Where a client on this machine finds the gateway, which may listen everywhere."""
         everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
@@ -56,7 +63,7 @@ class Settings:
 
     def for_services(self, database_url: str, redis_url: str) -> dict[str, str]:
         """The environment of a service: ours, without what libpq would add to the URL, with ours on top."""
-        inherited = {name: value for name, value in self.inherited.items() if not name.startswith("PG")}
+        inherited = {name: value for name, value in self.inherited.items() if not name.startswith(WITHHELD)}
         own = {
             "PAO_DATA_DIR": str(self.data_dir),
             "PAO_HTTP_HOST": self.http_host,
@@ -67,6 +74,13 @@ class Settings:
             "PAO_TOKEN_KEY_FILE": str(self.token_key_file),
         }
         return {"PAO_OUTBOUND_ALLOW": LOOPBACK} | inherited | own
+
+    def keys_for(self, service: str) -> dict[str, str]:
+        """What only those get that seal and open secrets. A key that was given to us is used instead of ours."""
+        if service not in KEEPERS_OF_SECRETS:
+            return {}
+        given = {name: value for name, value in self.inherited.items() if name.startswith(SECRETS_KEYS)}
+        return {"PAO_SECRETS_KEY_FILE": str(self.secrets_key_file)} | given
 
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:

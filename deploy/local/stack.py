@@ -4,7 +4,7 @@ import sys
 import time
 
 from deploy.local.console import say, timed
-from deploy.local.data_directory import make_token_key
+from deploy.local.data_directory import make_secrets_key, make_token_key
 from deploy.local.faults import CannotStart
 from deploy.local.gateway import readiness
 from deploy.local.postgres import MAJOR_VERSION, EmbeddedPostgres
@@ -31,6 +31,7 @@ class Stack:
     def start(self) -> None:
         self._start_servers()
         make_token_key(self._settings.token_key_file)
+        make_secrets_key(self._settings.secrets_key_file)
         with timed("Database migrated"):
             self._run_to_end("migrations", "shared.migrations")
             self._run_to_end("bootstrap", "services.gateway.bootstrap")
@@ -61,7 +62,7 @@ class Stack:
         return Command(
             name=name,
             arguments=(sys.executable, "-m", module),
-            environment=self._settings.for_services(self.database_url, self.redis_url),
+            environment=self._settings.for_services(self.database_url, self.redis_url) | self._settings.keys_for(name),
             log_file=self._settings.log_dir / f"{name}.log",
             pid_file=self._settings.run_dir / f"{name}.pid",
         )

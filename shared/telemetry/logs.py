@@ -9,6 +9,8 @@ from typing import Any, BinaryIO, cast
 import msgspec
 import structlog
 
+from shared.telemetry.redaction import redact_log
+
 # What libraries say below this level is about their own workings.
 LIBRARY_LEVEL = logging.WARNING
 
@@ -21,6 +23,7 @@ def set_up_logs(service: str, instance: str, level: str) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            redact_log,
             structlog.processors.EventRenamer("event"),
             _render,
         ],

@@ -47,3 +47,8 @@ def trace_id_of(span: trace.Span) -> str | None:
     """32 hexadecimal digits, or None for a span that belongs to no trace."""
     context = span.get_span_context()
     return trace.format_trace_id(context.trace_id) if context.is_valid else None
+
+
+def trace_id_in(traceparent: str | None) -> str | None:
+    """The trace that a stored context belongs to."""
+    return None if traceparent is None else traceparent.split("-")[1]

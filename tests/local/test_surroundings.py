@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.data_directory import claimed, end_leftovers, make_token_key
+from deploy.local.data_directory import claimed, end_leftovers, make_secrets_key, make_token_key
 from deploy.local.faults import CannotStart
 from deploy.local.settings import read_settings
 from deploy.local.summary import summary
+from shared.secrets.keys import parse_key
 
 
 @pytest.fixture
@@ -112,6 +113,32 @@ def test_the_token_key_is_private_and_made_once(folder: Path) -> None:
     assert key.read_text() == first
     assert len(first.strip()) == 64
     assert key.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_key_of_secrets_is_private_and_one_that_the_services_accept(folder: Path) -> None:
+    key = folder / "secrets-key"
+    make_secrets_key(key)
+    first = key.read_text()
+
+    make_secrets_key(key)
+
+    assert key.read_text() == first
+    assert len(parse_key(first)) == 32
+    assert key.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_key_of_secrets_reaches_only_those_who_seal_and_open() -> None:
+    settings = read_settings({"PAO_DATA_DIR": "/data", "PAO_SECRETS_KEY": "given", "PAO_SECRETS_KEYS_OLD": "older"})
+    own = read_settings({"PAO_DATA_DIR": "/data"})
+
+    reached = {name: settings.keys_for(name) for name in ("gateway", "executor", "scheduler", "migrations")}
+
+    assert reached["gateway"] == reached["executor"]
+    assert reached["gateway"]["PAO_SECRETS_KEY"] == "given"
+    assert reached["gateway"]["PAO_SECRETS_KEYS_OLD"] == "older"
+    assert reached["scheduler"] == reached["migrations"] == {}
+    assert not any(name.startswith("PAO_SECRETS") for name in settings.for_services("d", "r"))
+    assert own.keys_for("executor") == {"PAO_SECRETS_KEY_FILE": "/data/secrets-key"}
 
 
 def test_a_pid_file_of_a_stranger_harms_nobody(folder: Path) -> None:

@@ -1,0 +1,1 @@
+"""Secrets: set, listed by name and deleted, and never shown."""
