@@ -5,22 +5,31 @@ import contextlib
 
 import asyncpg
 from arq.connections import ArqRedis
-from opentelemetry import trace
+from redis.asyncio import Redis
 
+from services.executor.attempt import Means
+from services.executor.cancelling import CancelWatch
 from services.executor.chores import POOL, chores
 from services.executor.claimer import Claimer
+from services.executor.journal import JournalWriter
 from services.executor.lease import LeaseKeeper
+from services.executor.limiter import Limiter
+from services.executor.pausing import FailurePauser
+from services.executor.pipeline.program import Programs
 from services.executor.recorder import Recorder
+from services.executor.secrets import SecretStore
 from services.executor.settings import ExecutorSettings
-from services.executor.tools.http_request import HttpRequest
-from services.executor.tools.registry import Toolbox
-from services.executor.worker import TOOLBOX, ExecutorWorker
+from services.executor.toolbox import build_toolbox
+from services.executor.worker import MEANS, ExecutorWorker
 from shared.database.pool import open_pool
+from shared.events.announcer import Announcer
+from shared.runtime.bells import Bells
 from shared.runtime.heartbeat import Heartbeat
 from shared.runtime.listening import Listening
 from shared.runtime.loop import Running
 from shared.runtime.process import keep_what_was_loaded
-from shared.runtime.settings import parse_policy
+from shared.secrets.settings import parse_ring
+from shared.streams.broadcast import Broadcast, Receiver
 from shared.streams.client import CONNECT_TIMEOUT_SECONDS, open_redis
 from shared.streams.doorbell import Bell, Listener
 from shared.telemetry.tracing import set_up_tracing
@@ -52,23 +61,40 @@ class Executor:
         stack.callback(self._tracing.shutdown)
         pool = await self._pool(stack, settings.database_pool_size)
         lease_pool = await self._pool(stack, LEASE_CONNECTIONS)
-        policy = parse_policy(settings.outbound_allow)
-        toolbox = Toolbox([HttpRequest(policy, connections=settings.max_jobs)])
-        stack.push_async_callback(toolbox.close)
+        redis = open_redis(settings.redis_url)
+        stack.push_async_callback(redis.aclose)
+        means = await self._means(stack, pool, redis)
         leases = LeaseKeeper(
             lease_pool, lease_seconds=settings.lease_seconds, renew_seconds=settings.lease_renew_seconds
         )
-        recorder = Recorder(pool, leases.forget)
-        await recorder.start()
         await self._run_beside(stack, Running(Heartbeat(pool, SERVICE, self._instance)))
         await self._run_beside(stack, Running(leases))
-        worker = self._worker(pool, toolbox, leases, recorder, self._tracing.get_tracer("pao.executor"))
+        worker = await self._worker(stack, pool, means, leases)
         stack.push_async_callback(worker.close)
-        await self._start_claiming(stack, pool, worker)
+        await self._start_claiming(stack, pool, worker, redis)
+        await self._watch_for_cancels(stack, pool, leases)
         return worker
 
+    async def _means(self, stack: contextlib.AsyncExitStack, pool: asyncpg.Pool, redis: Redis) -> Means:
+        settings = self._settings
+        announcer, bells = Announcer(pool, redis), Bells(redis)
+        await self._run_beside(stack, Running(announcer))
+        await self._run_beside(stack, Running(bells))
+        toolbox = build_toolbox(settings, pool, redis, announcer, bells)
+        stack.push_async_callback(toolbox.close)
+        journals = JournalWriter(pool)
+        await self._keep(stack, journals)
+        return Means(
+            pool=pool,
+            toolbox=toolbox,
+            journals=journals,
+            programs=Programs(),
+            secrets=SecretStore(pool, parse_ring(settings.secrets_key, settings.secrets_keys_old)),
+            token_key=settings.token_key.encode(),
+        )
+
     async def _start_claiming(
-        self, stack: contextlib.AsyncExitStack, pool: asyncpg.Pool, worker: ExecutorWorker
+        self, stack: contextlib.AsyncExitStack, pool: asyncpg.Pool, worker: ExecutorWorker, redis: Redis
     ) -> None:
         claimer = Claimer(
             pool,
@@ -79,21 +105,31 @@ class Executor:
         )
         claiming = Running(claimer)
         worker.on_slot_free = claiming.wake
-        redis = open_redis(self._settings.redis_url)
-        stack.push_async_callback(redis.aclose)
         await self._run_beside(stack, claiming)
         listener = Listener(redis, Bell.DUE_WORK, self._instance)
         await self._run_beside(stack, Running(Listening(listener, claiming.wake)))
 
-    def _worker(
-        self,
-        pool: asyncpg.Pool,
-        toolbox: Toolbox,
-        leases: LeaseKeeper,
-        recorder: Recorder,
-        tracer: trace.Tracer,
+    async def _watch_for_cancels(
+        self, stack: contextlib.AsyncExitStack, pool: asyncpg.Pool, leases: LeaseKeeper
+    ) -> None:
+        watching = Running(CancelWatch(pool, leases))
+        redis = open_redis(self._settings.redis_url)
+        stack.push_async_callback(redis.aclose)
+        await self._run_beside(stack, watching)
+        receiver = Receiver(redis, Broadcast.CANCELS)
+        await self._run_beside(stack, Running(Listening(receiver, watching.wake)))
+
+    async def _worker(
+        self, stack: contextlib.AsyncExitStack, pool: asyncpg.Pool, means: Means, leases: LeaseKeeper
     ) -> ExecutorWorker:
-        return ExecutorWorker(
+        """The worker itself stops its recorder, when nothing runs any more."""
+        pauser, limiter = FailurePauser(pool), Limiter(pool, self._instance)
+        await self._keep(stack, pauser)
+        await self._keep(stack, limiter)
+        recorder = Recorder(pool, leases.forget)
+        recorder.on_failure = pauser.look_at
+        await recorder.start()
+        worker = ExecutorWorker(
             redis_pool=ArqRedis.from_url(
                 self._settings.redis_url,
                 socket_timeout=CONNECT_TIMEOUT_SECONDS,
@@ -102,11 +138,14 @@ class Executor:
             max_jobs=self._settings.max_jobs,
             job_completion_wait_seconds=self._settings.job_completion_wait_seconds,
             cron_jobs=chores(),
-            context={POOL: pool, TOOLBOX: toolbox},
+            context={POOL: pool, MEANS: means},
             leases=leases,
             recorder=recorder,
-            tracer=tracer,
+            limiter=limiter,
+            tracer=self._tracing.get_tracer("pao.executor"),
         )
+        recorder.on_work_freed = worker.look_for_work
+        return worker
 
     async def _pool(self, stack: contextlib.AsyncExitStack, size: int) -> asyncpg.Pool:
         pool = await open_pool(self._settings.database_url, application_name=SERVICE, size=size)
@@ -115,5 +154,10 @@ class Executor:
 
     @staticmethod
     async def _run_beside(stack: contextlib.AsyncExitStack, part: Running) -> None:
+        await part.start()
+        stack.push_async_callback(part.stop)
+
+    @staticmethod
+    async def _keep(stack: contextlib.AsyncExitStack, part: JournalWriter | Limiter | FailurePauser) -> None:
         await part.start()
         stack.push_async_callback(part.stop)

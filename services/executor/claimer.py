@@ -55,7 +55,11 @@ class Claimer(Part):
         if limit <= 0:
             return Claimed(0, POLL_SECONDS)
         asked_at = time.monotonic()
-        rows = await self.claim(limit, now)
+        try:
+            rows = await self.claim(limit, now)
+        except asyncpg.UniqueViolationError:
+            # Two executors began work of one task in the same moment, and the other was first.
+            return Claimed(0, LOOK_AGAIN_SECONDS)
         for work in rows:
             self._slots.take(work, asked_at)
         if len(rows) == limit:

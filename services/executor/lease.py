@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable
 from enum import Enum, auto
 from typing import TypeAlias
+from uuid import UUID
 
 import asyncpg
 import msgspec
@@ -92,6 +93,17 @@ class LeaseKeeper(Part):
             held = self._held.get(work.id.int)
             if held is not None and held.work.fence == work.fence:
                 del self._held[work.id.int]
+
+    @property
+    def held(self) -> list[UUID]:
+        """The runs whose leases are kept here."""
+        return [each.work.id for each in self._held.values()]
+
+    def cancel(self, run_ids: Iterable[UUID]) -> None:
+        """Stop what somebody asked to stop, as far as it runs here."""
+        for run_id in run_ids:
+            if (held := self._held.get(run_id.int)) is not None:
+                held.stop(StopReason.CANCEL_REQUESTED)
 
     async def run_once(self) -> Renewed:
         """Renew all leases in one statement. A database that is silent does not keep us from looking at the clock: what

@@ -1,15 +1,16 @@
 """Collects outcomes for some milliseconds and records them together."""
 
-import asyncio
-import contextlib
 from collections.abc import Callable, Iterable, Sequence
 
 import asyncpg
 import msgspec
 import structlog
 
-from services.executor.outcome import Outcome
+from services.executor.batches import Batches
+from services.executor.journal import StepRecord, columns_of
+from services.executor.outcome import Hook, Outcome, hook_of
 from services.executor.work import Work
+from shared.database.pool import as_element
 from shared.database.retry import retry_transient
 from shared.database.statements import load_statements
 from shared.vocabulary.states import ErrorClass, RunStatus
@@ -19,13 +20,14 @@ logger = structlog.get_logger(__name__)
 SQL = load_statements("services.executor", "sql/queue.sql")
 COLLECT_SECONDS = 0.005
 BATCH = 200
-PAUSE_AFTER_FAILURE_SECONDS = 1.0
 
 
 class Finished(msgspec.Struct, frozen=True):
     work: Work
     outcome: Outcome
     trace_id: str | None
+    steps: Sequence[StepRecord] = ()
+    hook: Hook | None = None
 
 
 class BatchTooLarge(Exception):
@@ -39,61 +41,24 @@ class Recorder:
     def __init__(self, pool: asyncpg.Pool, on_recorded: Callable[[Iterable[Work]], None]) -> None:
         self._pool = pool
         self._on_recorded = on_recorded
-        self._waiting: list[Finished] = []
-        self._in_flight = 0
-        self._is_something_waiting = asyncio.Event()
-        self._is_full = asyncio.Event()
-        self._is_closing = False
-        self._task: asyncio.Task[None] | None = None
+        self._batches = Batches(self._record_each, name="recorder", collect_seconds=COLLECT_SECONDS, size=BATCH)
+        self.on_work_freed: Callable[[], None] = _nobody_waits
+        self.on_failure: Callable[[Work], None] = _nobody_cares
 
     @property
     def waiting(self) -> int:
         """Outcomes not yet in the database."""
-        return len(self._waiting) + self._in_flight
+        return self._batches.waiting
 
     async def start(self) -> None:
-        self._task = asyncio.create_task(self._loop(), name="recorder")
+        await self._batches.start()
 
     async def stop(self) -> None:
         """Record what is waiting, then end."""
-        self._is_closing = True
-        self._is_something_waiting.set()
-        self._is_full.set()
-        if self._task is not None:
-            await self._task
+        await self._batches.stop()
 
     def add(self, finished: Finished) -> None:
-        self._waiting.append(finished)
-        self._is_something_waiting.set()
-        if len(self._waiting) >= BATCH:
-            self._is_full.set()
-
-    async def _loop(self) -> None:
-        while self._waiting or not self._is_closing:
-            await self._is_something_waiting.wait()
-            await self._collect()
-            batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
-            if not self._waiting and not self._is_closing:
-                self._is_something_waiting.clear()
-                self._is_full.clear()
-            if batch:
-                self._in_flight = len(batch)
-                await self._supervised(batch)
-                self._in_flight = 0
-
-    async def _collect(self) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(COLLECT_SECONDS):
-                await self._is_full.wait()
-
-    async def _supervised(self, batch: list[Finished]) -> None:
-        try:
-            await self._record_each(batch)
-        except Exception:  # the supervisor of the recorder: what could not be written waits, and is not lost
-            logger.exception("outcomes_wait", outcomes=len(batch))
-            self._waiting = batch + self._waiting
-            self._is_something_waiting.set()
-            await asyncio.sleep(PAUSE_AFTER_FAILURE_SECONDS)
+        self._batches.add(finished)
 
     async def _record_each(self, batch: Sequence[Finished]) -> None:
         """One outcome that Postgres will not store must not take the others with it, nor be lost."""
@@ -125,10 +90,23 @@ class Recorder:
 
         rows = await retry_transient(write, name="record_outcomes")
         self._on_recorded(finished.work for finished in batch)
+        if (rows and rows[0]["let_go"]) or any(finished.hook is not None for finished in batch):
+            self.on_work_freed()
         recorded = {row["id"] for row in rows}
         refused = [finished for finished in batch if finished.work.id not in recorded]
+        for finished in batch:
+            if finished.outcome.success is False and finished.work.id in recorded:
+                self.on_failure(finished.work)
         _tell(batch, refused, is_repeated=tries > 1)
         return len(refused)
+
+
+def _nobody_waits() -> None:
+    return None
+
+
+def _nobody_cares(_work: Work) -> None:
+    return None
 
 
 def _without_output(finished: Finished) -> Finished:
@@ -137,7 +115,8 @@ def _without_output(finished: Finished) -> Finished:
         "message": "The result could not be stored.",
         "retryable": False,
     }
-    return msgspec.structs.replace(finished, outcome=Outcome(RunStatus.FAILED, False, error=error))
+    outcome = Outcome(RunStatus.FAILED, False, error=error)
+    return Finished(finished.work, outcome, finished.trace_id, hook=hook_of(finished.work, outcome))
 
 
 def _columns(batch: Sequence[Finished]) -> tuple[list[object], ...]:
@@ -148,11 +127,14 @@ def _columns(batch: Sequence[Finished]) -> tuple[list[object], ...]:
         [outcome.status for outcome in outcomes],
         [outcome.success for outcome in outcomes],
         [outcome.retry_in_seconds for outcome in outcomes],
-        [outcome.is_handed_back for outcome in outcomes],
-        [outcome.output for outcome in outcomes],
+        [outcome.is_attempt_kept for outcome in outcomes],
+        [as_element(outcome.output) for outcome in outcomes],
         [outcome.error for outcome in outcomes],
         [finished.trace_id for finished in batch],
         [finished.work.claimed_at for finished in batch],
+        [finished.hook.id if finished.hook else None for finished in batch],
+        [finished.hook.event if finished.hook else None for finished in batch],
+        *columns_of([(finished.work.id, record) for finished in batch for record in finished.steps]),
     )
 
 

@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any, assert_never, cast
 
+import asyncpg
 import structlog
 from arq.connections import ArqRedis
 from arq.cron import CronJob
@@ -13,13 +14,28 @@ from arq.utils import poll
 from arq.worker import Worker, func
 from opentelemetry import trace
 
-from services.executor.attempt import attempt
+from services.executor.attempt import Attempt
+from services.executor.journal import LeaseGone, StepRecord
 from services.executor.lease import Held, LeaseKeeper, StopReason
-from services.executor.outcome import Canceled, Failed, HandedBack, Result, Succeeded, decide
+from services.executor.limiter import Limiter
+from services.executor.outcome import (
+    Canceled,
+    Failed,
+    HandedBack,
+    Quarantined,
+    Result,
+    Succeeded,
+    decide,
+    hook_of,
+    is_quarantined,
+    is_suspect,
+)
 from services.executor.recorder import Finished, Recorder
+from services.executor.suspects import Lane
 from services.executor.work import Work
+from shared.database.faults import DATABASE_ERRORS
 from shared.streams.client import REDIS_ERRORS
-from shared.telemetry.tracing import context_of, trace_id_of
+from shared.telemetry.tracing import context_of, trace_id_of, traceparent_of
 from shared.vocabulary.states import ErrorClass
 
 logger = structlog.get_logger(__name__)
@@ -29,7 +45,7 @@ CHORES_QUEUE = "pao:chores"
 CHORES_POLL_SECONDS = 1.0
 HEALTH_SECONDS = 10
 FLUSH_SECONDS = 2.0
-TOOLBOX = "toolbox"
+MEANS = "means"
 
 
 class ExecutorWorker(Worker):
@@ -50,6 +66,7 @@ class ExecutorWorker(Worker):
         context: dict[Any, Any],
         leases: LeaseKeeper,
         recorder: Recorder,
+        limiter: Limiter,
         tracer: trace.Tracer,
     ) -> None:
         super().__init__(
@@ -66,6 +83,8 @@ class ExecutorWorker(Worker):
         )
         self._leases = leases
         self._recorder = recorder
+        self._limiter = limiter
+        self._suspects = Lane()
         self._tracer = tracer
         self.on_slot_free: Callable[[], None] = _nobody_waits
         self._running: set[str] = set()
@@ -75,6 +94,10 @@ class ExecutorWorker(Worker):
         """What waits to be recorded counts too: a database that cannot keep up is given no more to record."""
         busy = len(self._running) + self._recorder.waiting
         return max(0, self.max_jobs - busy) if self.allow_pick_jobs else 0
+
+    def look_for_work(self) -> None:
+        """Something may be due by now."""
+        self.on_slot_free()
 
     def take(self, work: Work, claimed_at: float) -> None:
         """Run claimed work in a slot. The caller asked for no more than are free."""
@@ -118,12 +141,38 @@ class ExecutorWorker(Worker):
     async def _run(self, held: Held) -> None:
         work = held.work
         structlog.contextvars.bind_contextvars(run_id=str(work.id), task_id=str(work.task_id))
+        if is_quarantined(work):
+            logger.error("run_quarantined")
+            self._finish(work, Quarantined(), None)
+        elif is_suspect(work):
+            async with self._suspects.alone():
+                await self._run_limited(held)
+        elif not work.is_admitted:
+            await self._run_limited(held)
+        else:
+            await self._execute(held, work)
+
+    async def _run_limited(self, held: Held) -> None:
+        try:
+            started = await self._limiter.admit(held.work)
+        except asyncpg.PostgresError:
+            started = None  # the lease runs out, and somebody asks again
+        if started is None:
+            self._leases.forget([held.work])
+        else:
+            await self._execute(held, started)
+
+    async def _execute(self, held: Held, work: Work) -> None:
         span = self._tracer.start_span("attempt", context=context_of(work.traceparent))
+        attempt = Attempt(work, self.ctx[MEANS], traceparent_of(span))
         result: Result | None
         try:
-            result = await self._attempt(work, span)
+            result = await self._attempt(work, attempt)
         except asyncio.CancelledError:
             result = _result_of_stop(held.stop_reason)
+        except LeaseGone:
+            logger.warning("stale_write_refused", run_id=str(work.id), fence=work.fence)
+            result = None
         except Exception:  # the supervisor of one attempt: a defect of ours must not lose its outcome
             logger.exception("attempt_failed_inside")
             result = Failed(ErrorClass.INTERNAL, "The executor failed; its log has the details.", is_retryable=True)
@@ -131,16 +180,23 @@ class ExecutorWorker(Worker):
             span.end()
         self._count(result)
         if result is not None:
-            self._recorder.add(Finished(work, decide(result, work), trace_id_of(span)))
+            self._finish(work, result, trace_id_of(span), attempt.steps(result))
+        else:
+            with contextlib.suppress(*DATABASE_ERRORS):
+                await self._limiter.absolve(work)
 
-    async def _attempt(self, work: Work, span: trace.Span) -> Result:
+    def _finish(self, work: Work, result: Result, trace_id: str | None, steps: Sequence[StepRecord] = ()) -> None:
+        outcome = decide(result, work)
+        self._recorder.add(Finished(work, outcome, trace_id, steps, hook_of(work, outcome)))
+
+    async def _attempt(self, work: Work, attempt: Attempt) -> Result:
         if work.is_cancel_requested:
             return Canceled()
         function = self.functions[EXECUTE]
         context = {**self.ctx, "job_id": str(work.id), "job_try": work.attempt}
         if self.on_job_start:
             await self.on_job_start(context)
-        result: Result = await function.coroutine(context, work, span)
+        result: Result = await function.coroutine(context, attempt)
         if self.on_job_end:
             await self.on_job_end(context)
         return result
@@ -159,7 +215,7 @@ class ExecutorWorker(Worker):
         self.tasks.pop(name, None)
         # A job cancelled before its first step never saw the cancellation.
         if job.cancelled() and (result := _result_of_stop(held.stop_reason)):
-            self._recorder.add(Finished(held.work, decide(result, held.work), None))
+            self._finish(held.work, result, None)
         self.on_slot_free()
 
 
@@ -167,9 +223,9 @@ def _nobody_waits() -> None:
     return None
 
 
-async def execute(context: dict[Any, Any], work: Work, span: trace.Span) -> Result:
+async def execute(_context: dict[Any, Any], attempt: Attempt) -> Result:
     """The function in arq's registry under which all due work runs."""
-    return await attempt(work, context[TOOLBOX], span)
+    return await attempt.run()
 
 
 def _result_of_stop(reason: StopReason | None) -> Canceled | HandedBack | None:

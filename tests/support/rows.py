@@ -5,6 +5,8 @@ from uuid import UUID, uuid4
 
 import asyncpg
 
+from shared.vocabulary.ids import uuid7
+
 HTTP_CALL = {"pipeline": [{"id": "call", "uses": "http.request", "with": {"url": "http://127.0.0.1:9/"}}]}
 
 
@@ -38,6 +40,8 @@ async def make_task(
         "timezone": "UTC",
         "anchor_at": next_at or datetime(2026, 1, 1, tzinfo=UTC),
         "payload": HTTP_CALL,
+        # so that a test which makes several runs of it has them all
+        "overlap_policy": "allow_all",
         **columns,
     }
     if "agent_id" not in values:
@@ -52,7 +56,7 @@ async def make_task(
 
 
 async def make_due_work(pool: asyncpg.Pool, task_id: UUID, run_at: datetime, **columns: object) -> UUID:
-    work_id = uuid4()
+    work_id = uuid7(run_at)
     agent_id = await pool.fetchval("SELECT agent_id FROM task WHERE id = $1", task_id)
     values = {
         "id": work_id,

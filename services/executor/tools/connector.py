@@ -7,6 +7,8 @@ from ipaddress import ip_address
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.client_reqrep import ConnectionKey
 
 from shared.outbound.addresses import AddressPolicy
 from shared.outbound.urls import FORBIDDEN_MESSAGE
@@ -17,7 +19,7 @@ LOOKUP_THREADS = 32
 DNS_CACHE_SECONDS = 10
 # Below the 5 s of uvicorn and Node: a POST on a connection that the receiver is just closing fails.
 KEEPALIVE_SECONDS = 4.0
-CONNECTIONS_PER_HOST = 50
+CONNECTIONS_PER_HOST = 100
 CONNECTIONS = 256
 USER_AGENT = "personal-agent-orchestrator"
 
@@ -80,6 +82,18 @@ def require_permitted(address: str, policy: AddressPolicy) -> None:
         raise DestinationForbiddenError
 
 
+class _Connector(aiohttp.TCPConnector):
+    """Lets go at once. To close a transport is to send first what it still holds, for as long as that takes: a receiver
+    that does not read would keep memory and a socket of every call that was given up, and get what was taken back."""
+
+    def _release(self, key: ConnectionKey, protocol: ResponseHandler, *, should_close: bool = False) -> None:
+        transport = protocol.transport
+        is_ending = should_close or protocol.should_close
+        if is_ending and transport is not None and transport.get_write_buffer_size() > 0:
+            protocol.abort()
+        super()._release(key, protocol, should_close=is_ending)
+
+
 def new_session(
     policy: AddressPolicy, resolver: AbstractResolver, *, connections: int = CONNECTIONS
 ) -> aiohttp.ClientSession:
@@ -91,7 +105,7 @@ def new_session(
         require_permitted(str(address[0]), policy)
         return socket.socket(family, kind, protocol)
 
-    connector = aiohttp.TCPConnector(
+    connector = _Connector(
         resolver=CheckedResolver(resolver, policy),
         socket_factory=checked_socket,
         ttl_dns_cache=DNS_CACHE_SECONDS,

@@ -4,39 +4,49 @@ import os
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+from types import MappingProxyType
 
 import aiohttp
 
 from services.executor.tools.answer import Answer
 from services.executor.tools.base import ToolFault
-from services.executor.tools.connector import CONNECT_SECONDS, DestinationForbiddenError
+from services.executor.tools.connector import CONNECT_SECONDS, CONNECTIONS_PER_HOST, DestinationForbiddenError
 from shared.outbound.urls import FORBIDDEN_MESSAGE
 from shared.vocabulary.states import ErrorClass
 
 RETRYABLE_STATUSES = frozenset({408, 409, 425, 429})
+# Nothing came back at all.
+SILENT_CLASSES = frozenset({ErrorClass.CONNECT, ErrorClass.DNS, ErrorClass.TIMEOUT})
 MAX_RETRY_AFTER_SECONDS = 86_400.0
 MAX_LOCATION_LENGTH = 200
+PHRASES = MappingProxyType({member.value: member.phrase for member in HTTPStatus})
 
 
 def fault_of_answer(answer: Answer, now: datetime) -> ToolFault | None:
     """None for a success, which is 2xx."""
+    return None if answer.status // 100 == 2 else fault_of_status(answer, now)
+
+
+def fault_of_status(answer: Answer, now: datetime, *, redirects: int = 0, retryable: bool = False) -> ToolFault:
+    """For a status that is no success, whichever it is. `redirects`: how many were followed at most; `retryable`:
+    whether to try again when HTTP itself does not say."""
     match answer.status // 100:
-        case 2:
-            return None
         case 4:
             return _refused(ErrorClass.HTTP_4XX, answer, now, retryable=answer.status in RETRYABLE_STATUSES)
         case 5:
             return _refused(ErrorClass.HTTP_5XX, answer, now, retryable=True)
         case 3 if location := answer.headers.get("location"):
             where = location[:MAX_LOCATION_LENGTH]
-            message = f"The receiver answered {_phrase(answer.status)} to {where}; redirects are not followed."
+            followed = f"only {redirects} redirects are" if redirects else "redirects are not"
+            message = f"The receiver answered {phrase_of(answer.status)} to {where}; {followed} followed."
         case _:
-            message = f"The receiver answered {_phrase(answer.status)}, which is not a success."
-    return ToolFault(ErrorClass.TOOL, message, output=answer.output())
+            message = f"The receiver answered {phrase_of(answer.status)}, which is not a success."
+    return ToolFault(ErrorClass.TOOL, message, retryable=retryable, output=answer.output())
 
 
-def fault_of_failure(error: Exception, timeout_seconds: float) -> ToolFault:
-    """The fault for an exchange that ended without a whole answer."""
+def fault_of_failure(error: Exception, timeout_seconds: float, *, is_queued: bool = False) -> ToolFault:
+    """The fault for an exchange that ended without a whole answer. `is_queued`: all connections were taken when
+    it began."""
     match error:
         case aiohttp.ClientConnectorError(os_error=DestinationForbiddenError()):
             return forbidden_destination()
@@ -46,7 +56,7 @@ def fault_of_failure(error: Exception, timeout_seconds: float) -> ToolFault:
             # A certificate does not heal between two attempts, and whoever forged it gets no second look.
             return ToolFault(ErrorClass.CONNECT, "The receiver's certificate is not trusted.")
         case TimeoutError():
-            return ToolFault(ErrorClass.TIMEOUT, _lateness(error, timeout_seconds), retryable=True)
+            return ToolFault(ErrorClass.TIMEOUT, _lateness(error, timeout_seconds, is_queued=is_queued), retryable=True)
         case aiohttp.ClientConnectorDNSError():
             return ToolFault(ErrorClass.DNS, "The receiver's name could not be resolved.", retryable=True)
         case _:
@@ -76,23 +86,28 @@ def retry_after_seconds(value: str | None, now: datetime) -> float | None:
 def _refused(error_class: ErrorClass, answer: Answer, now: datetime, *, retryable: bool) -> ToolFault:
     return ToolFault(
         error_class,
-        f"The receiver answered {_phrase(answer.status)}.",
+        _refusal(answer.status),
         retryable=retryable,
         retry_after_seconds=retry_after_seconds(answer.headers.get("retry-after"), now) if retryable else None,
         output=answer.output(),
     )
 
 
-def _lateness(error: TimeoutError, timeout_seconds: float) -> str:
+def _lateness(error: TimeoutError, timeout_seconds: float, *, is_queued: bool) -> str:
     if isinstance(error, aiohttp.ConnectionTimeoutError):
         return f"The receiver accepted no connection within {CONNECT_SECONDS:g} s."
-    return f"The receiver gave no whole answer within {timeout_seconds:g} s."
+    turn = f", the wait for one of its {CONNECTIONS_PER_HOST} connections included" if is_queued else ""
+    return f"The receiver gave no whole answer within {timeout_seconds:g} s{turn}."
 
 
-def _phrase(status: int) -> str:
+def _refusal(status: int) -> str:
+    gone = ": it is gone for good, and calls to it should end" if status == HTTPStatus.GONE else ""
+    return f"The receiver answered {phrase_of(status)}{gone}."
+
+
+def phrase_of(status: int) -> str:
     """In our words: the phrase of the status line is the receiver's text."""
-    known = {member.value: member.phrase for member in HTTPStatus}
-    return f"{status} {known[status]}" if status in known else str(status)
+    return f"{status} {PHRASES[status]}" if status in PHRASES else str(status)
 
 
 def _reason(error: Exception) -> str:

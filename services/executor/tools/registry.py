@@ -11,9 +11,9 @@ class Toolbox(Mapping[str, Tool]):
     def __init__(self, tools: Iterable[Tool]) -> None:
         self._tools: dict[str, Tool] = {}
         for tool in tools:
-            if tool.name in self._tools:
-                raise ValueError(f"two tools are named {tool.name}")
-            self._tools[tool.name] = tool
+            if tool.spec.name in self._tools:
+                raise ValueError(f"two tools are named {tool.spec.name}")
+            self._tools[tool.spec.name] = tool
 
     def __getitem__(self, name: str) -> Tool:
         return self._tools[name]

@@ -10,13 +10,18 @@ from services.executor.app import Executor
 from services.executor.settings import ExecutorSettings
 from services.executor.tools.base import StepContext
 
+TOKEN_KEY = "0123456789-for-tests-only-abcdefghijkl"
 Call = Callable[[Mapping[str, object], StepContext], Any]
 
 
 @pytest.fixture
 def settings(database_url: str, redis_url: str) -> ExecutorSettings:
     return ExecutorSettings(
-        database_url=database_url, redis_url=redis_url, outbound_allow="127.0.0.0/8", job_completion_wait_seconds=1
+        database_url=database_url,
+        redis_url=redis_url,
+        token_key=TOKEN_KEY,
+        outbound_allow="127.0.0.0/8",
+        job_completion_wait_seconds=1,
     )
 
 

@@ -15,6 +15,7 @@ from services.executor.settings import ExecutorSettings
 from services.executor.work import Work
 from shared.runtime.settings import SettingsFault
 from shared.vocabulary.states import ErrorClass
+from tests.integration.executor.conftest import TOKEN_KEY
 from tests.integration.executor.test_claim import Shelf
 from tests.support.rows import make_due_work, make_task
 from tests.support.waiting import wait_until
@@ -107,6 +108,7 @@ async def _is_stopped(keeper: LeaseKeeper, held: Held) -> bool:
 
 def test_a_lease_that_cannot_be_renewed_in_time_is_refused() -> None:
     settings = {"PAO_DATABASE_URL": "postgresql://", "PAO_REDIS_URL": "redis://", "PAO_LEASE_SECONDS": "5"}
+    settings["PAO_TOKEN_KEY"] = TOKEN_KEY
 
     with pytest.raises(SettingsFault, match="PAO_LEASE_SECONDS"):
         ExecutorSettings.read(settings)

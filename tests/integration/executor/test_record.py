@@ -81,6 +81,8 @@ async def test_a_retry_is_a_new_time_in_the_queue_and_an_attempt_on_record(
         "class": "timeout",
         "message": "too slow",
         "retryable": True,
+        "step": None,
+        "attempt": 1,
     }
 
 

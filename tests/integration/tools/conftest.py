@@ -1,23 +1,13 @@
 """The tool as an executor builds it, and as one that may call the loopback interface."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from datetime import UTC, datetime
-from uuid import UUID
 
 import pytest
 
-from services.executor.tools.base import StepContext, ToolFault
+from services.executor.tools.base import ToolFault, Waiting
 from services.executor.tools.http_request import HttpRequest
 from shared.outbound.addresses import AddressPolicy
-
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-CONTEXT = StepContext(
-    run_id=UUID("019b7f1e-0000-7000-8000-000000000001"),
-    step_id="call",
-    attempt=1,
-    idempotency_key="019b7f1e-0000-7000-8000-000000000001.call",
-    traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-)
+from tests.support.contexts import CONTEXT
 
 Call = Callable[..., Awaitable[dict[str, object]]]
 Fail = Callable[..., Awaitable[ToolFault]]
@@ -32,7 +22,7 @@ async def strict_tool() -> AsyncIterator[HttpRequest]:
 
 @pytest.fixture
 async def tool() -> AsyncIterator[HttpRequest]:
-    opened = HttpRequest(AddressPolicy.parse("127.0.0.0/8,::1/128"), now=lambda: NOW)
+    opened = HttpRequest(AddressPolicy.parse("127.0.0.0/8,::1/128"))
     yield opened
     await opened.close()
 
@@ -42,7 +32,9 @@ def call(tool: HttpRequest) -> Call:
     """Calls the URL with the tool that may reach loopback; the other arguments by keyword."""
 
     async def act(url: str, **arguments: object) -> dict[str, object]:
-        return await tool.call({"url": url, **arguments}, CONTEXT)
+        output = await tool.call({"url": url, **arguments}, CONTEXT)
+        assert not isinstance(output, Waiting)
+        return output
 
     return act
 

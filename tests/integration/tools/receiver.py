@@ -1,9 +1,10 @@
 """Real servers on the loopback interface that behave well, badly, or only count who comes."""
 
 import asyncio
+import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 
 import msgspec
 
@@ -119,6 +120,23 @@ def answering(status: int, *headers: str, body: bytes = b"") -> Handler:
         await line.answer(status, *headers, body=body)
 
     return handle
+
+
+@contextmanager
+def full_queue() -> Iterator[int]:
+    """The port of a listener that accepts nobody, and has no place left for those who wait."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        while True:
+            waiting = stack.enter_context(socket.socket())
+            waiting.settimeout(0.2)
+            try:
+                waiting.connect(listener.getsockname())
+            except TimeoutError:
+                break
+        yield listener.getsockname()[1]
 
 
 async def _read_request(reader: asyncio.StreamReader) -> Received:

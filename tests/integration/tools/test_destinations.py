@@ -1,15 +1,12 @@
 """No spelling, answer of a name server, or redirect leads to an address that the policy refuses."""
 
 import asyncio
-import socket
 import threading
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack
-from itertools import cycle
+from collections.abc import AsyncIterator, Iterator
 
 import aiohttp
 import pytest
-from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.abc import ResolveResult
 
 from services.executor.tools import connector
 from services.executor.tools.connector import SystemResolver, new_session
@@ -17,9 +14,17 @@ from services.executor.tools.http_request import HttpRequest
 from shared.outbound.addresses import AddressPolicy
 from shared.outbound.urls import FORBIDDEN_MESSAGE
 from shared.vocabulary.states import ErrorClass
-from tests.integration.tools.conftest import CONTEXT, fault_of
-from tests.integration.tools.receiver import Receiver, answering, receiver
-from tests.unit.outbound.spellings import FORBIDDEN_HOSTS, spellings_of
+from tests.integration.tools.canaries import (
+    Canaries,
+    NamedResolver,
+    StubResolver,
+    has_ipv6,
+    listening_canaries,
+)
+from tests.integration.tools.conftest import fault_of
+from tests.integration.tools.receiver import Line, Received, answering, receiver
+from tests.support.contexts import CONTEXT
+from tests.support.forbidden import FORBIDDEN_HOSTS, spellings_of
 
 STRICT = AddressPolicy()
 LOOPBACK = AddressPolicy.parse("127.0.0.0/8,::1/128")
@@ -31,55 +36,10 @@ TO_CANARY = (
 )
 
 
-class StubResolver(AbstractResolver):
-    """Answers each query with the next set of addresses, over and over."""
-
-    def __init__(self, *sets: Sequence[str]) -> None:
-        self._sets = cycle(sets)
-        self.queries = 0
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        self.queries += 1
-        return [
-            ResolveResult(hostname=host, host=address, port=port, family=family, proto=0, flags=0)
-            for address in next(self._sets)
-        ]
-
-    async def close(self) -> None:
-        pass
-
-
-class Canaries:
-    """Listeners on the same port of 127.0.0.1 and, where there is IPv6, ::1."""
-
-    def __init__(self, listeners: Sequence[Receiver]) -> None:
-        self._listeners = listeners
-        self.port = listeners[0].port
-
-    @property
-    def connections(self) -> int:
-        return sum(listener.connections for listener in self._listeners)
-
-
 @pytest.fixture
 async def canaries() -> AsyncIterator[Canaries]:
-    async with AsyncExitStack() as stack:
-        first = await stack.enter_async_context(receiver(answering(200)))
-        listeners = [first]
-        if has_ipv6():
-            listeners.append(await stack.enter_async_context(receiver(answering(200), host="::1", port=first.port)))
-        yield Canaries(listeners)
-
-
-def has_ipv6() -> bool:
-    try:
-        with socket.socket(socket.AF_INET6) as probe:
-            probe.bind(("::1", 0))
-    except OSError:
-        return False
-    return True
+    async with listening_canaries() as listening:
+        yield listening
 
 
 async def test_the_canary_sings_when_loopback_is_allowed(canaries: Canaries, tool: HttpRequest) -> None:
@@ -106,6 +66,55 @@ async def test_without_the_check_of_the_text_the_connection_is_refused_all_the_s
             with pytest.raises((aiohttp.ClientError, ValueError)):
                 await session.get(f"http://{host}:{canaries.port}/")
     await resolver.close()
+    assert canaries.connections == 0
+
+
+def test_there_are_enough_spellings_to_mean_something() -> None:
+    assert len({*TO_CANARY, *FORBIDDEN_HOSTS}) >= 150
+
+
+async def test_no_redirect_to_a_forbidden_host_reaches_a_canary(canaries: Canaries) -> None:
+    tool = HttpRequest(AddressPolicy.parse("127.0.0.2/32"))
+    places = iter(dict.fromkeys((*TO_CANARY, *FORBIDDEN_HOSTS)))
+    served = 0
+
+    async def redirect(_: Received, line: Line) -> None:
+        nonlocal served
+        served += 1
+        await line.answer(307, f"Location: http://{next(places)}:{canaries.port}/")
+
+    async with receiver(redirect, host="127.0.0.2") as server:
+        url = f"http://127.0.0.2:{server.port}/"
+        for _ in dict.fromkeys((*TO_CANARY, *FORBIDDEN_HOSTS)):
+            fault = await fault_of(tool, {"url": url, "follow_redirects": 3, "json": {"secret": 1}})
+            assert (fault.error_class, fault.message) == (ErrorClass.FORBIDDEN_DESTINATION, FORBIDDEN_MESSAGE)
+            assert (fault.retryable, fault.output) == (False, None)
+        await tool.close()
+    assert (served, canaries.connections) == (len({*TO_CANARY, *FORBIDDEN_HOSTS}), 0)
+
+
+async def test_no_name_for_a_forbidden_address_reaches_a_canary(canaries: Canaries) -> None:
+    """Whatever a name server answers, also what is no address in its usual form."""
+    hosts = [host.strip("[]").replace("%25", "%") for host in dict.fromkeys((*TO_CANARY, *FORBIDDEN_HOSTS))]
+    names = {f"host-{number}.example": [host] for number, host in enumerate(hosts)}
+    tool = HttpRequest(STRICT, resolver=NamedResolver(names))
+    for name in names:
+        fault = await fault_of(tool, {"url": f"http://{name}:{canaries.port}/"})
+        assert (fault.error_class, fault.message) == (ErrorClass.FORBIDDEN_DESTINATION, FORBIDDEN_MESSAGE)
+        assert (fault.retryable, fault.output) == (False, None)
+    await tool.close()
+    assert canaries.connections == 0
+
+
+async def test_a_redirect_to_a_name_for_a_forbidden_address_is_refused(canaries: Canaries) -> None:
+    resolver = NamedResolver({"innocent.example": ["127.0.0.1"], "mixed.example": ["127.0.0.2", "::1"]})
+    tool = HttpRequest(AddressPolicy.parse("127.0.0.2/32"), resolver=resolver)
+    for name in ("innocent.example", "mixed.example"):
+        place = f"Location: http://{name}:{canaries.port}/"
+        async with receiver(answering(302, place), host="127.0.0.2") as server:
+            fault = await fault_of(tool, {"url": f"http://127.0.0.2:{server.port}/", "follow_redirects": 1})
+        assert (fault.error_class, fault.message) == (ErrorClass.FORBIDDEN_DESTINATION, FORBIDDEN_MESSAGE)
+    await tool.close()
     assert canaries.connections == 0
 
 

@@ -1,6 +1,7 @@
 """Receivers that hang, drip, flood, lie or vanish cost one slot for a bounded time and bounded memory."""
 
 import asyncio
+import socket
 import ssl
 import tracemalloc
 import zlib
@@ -9,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from services.executor.tools import connector, outgoing
 from services.executor.tools.http_request import HttpRequest
 from shared.vocabulary.limits import RESPONSE_BODY_BYTES
 from shared.vocabulary.states import ErrorClass
-from tests.integration.tools.conftest import CONTEXT, Call, Fail
-from tests.integration.tools.receiver import Line, Received, answering, receiver
+from tests.integration.tools.conftest import Call, Fail
+from tests.integration.tools.receiver import Line, Received, answering, full_queue, receiver
+from tests.support.contexts import CONTEXT
 
 MIB = 1024 * 1024
 SOON = 0.2
@@ -26,6 +29,12 @@ async def hang(_: Received, line: Line) -> None:
 async def drip_body(_: Received, line: Line) -> None:
     await line.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
     while not await line.hangs_up_within(0.01):
+        await line.send(b"x")
+
+
+async def drip_a_byte_each_second(_: Received, line: Line) -> None:
+    await line.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\nx")
+    while not await line.hangs_up_within(1):
         await line.send(b"x")
 
 
@@ -45,7 +54,28 @@ async def test_a_slow_receiver_is_cut_at_the_total_deadline(fail: Fail, handler:
     assert len(server.received) == 1
 
 
-async def test_a_receiver_that_never_accepts_is_cut_at_the_deadline(fail: Fail) -> None:
+async def test_a_byte_each_second_does_not_keep_a_call_alive(fail: Fail) -> None:
+    async with receiver(drip_a_byte_each_second) as server:
+        fault = await fail(server.url, timeout_seconds=1.5)
+        await server.all_gone()
+    assert (fault.error_class, fault.retryable, fault.output) == (ErrorClass.TIMEOUT, True, None)
+
+
+async def test_a_receiver_whose_queue_is_full_is_cut_at_the_deadline(fail: Fail) -> None:
+    with full_queue() as port:
+        fault = await fail(f"http://127.0.0.1:{port}/", timeout_seconds=SOON)
+    assert (fault.error_class, fault.retryable) == (ErrorClass.TIMEOUT, True)
+
+
+async def test_no_connection_within_five_seconds_is_told_apart(fail: Fail, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connector, "CONNECT_SECONDS", SOON)
+    with full_queue() as port:
+        fault = await fail(f"http://127.0.0.1:{port}/")
+    assert (fault.error_class, fault.retryable) == (ErrorClass.TIMEOUT, True)
+    assert "accepted no connection" in fault.message
+
+
+async def test_a_receiver_that_never_speaks_tls_is_cut_at_the_deadline(fail: Fail) -> None:
     # the handshake of TLS is the server's turn, and this server waits for the client's next word
     async with receiver(hang) as server:
         fault = await fail(server.url.replace("http:", "https:"), timeout_seconds=SOON)
@@ -67,13 +97,78 @@ async def test_cancelling_a_call_hangs_up_at_once(tool: HttpRequest) -> None:
         with pytest.raises(asyncio.CancelledError):
             await running
         await server.all_gone()
+    assert len(server.received) == 1
 
 
-async def test_an_endless_answer_is_cut_at_the_cap_and_hung_up_on(call: Call) -> None:
+@pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
+async def test_cancelling_a_call_that_is_still_sending_sends_nothing_more(
+    tool: HttpRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # more than the buffers of the kernel take at once
+    length = 64 * MIB
+    monkeypatch.setattr(outgoing, "MAX_REQUEST_BYTES", length)
+    arrived, may_read, has_read, got = asyncio.Event(), asyncio.Event(), asyncio.Event(), bytearray()
+
+    async def read_slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        got.extend(await reader.readuntil(b"\r\n\r\n"))
+        arrived.set()
+        await may_read.wait()
+        with suppress(ConnectionError):
+            while piece := await reader.read(65_536):
+                got.extend(piece)
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+        has_read.set()
+
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    async with await asyncio.start_server(read_slowly, sock=listener, limit=1024):
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        running = asyncio.create_task(tool.call({"url": url, "body": "x" * length}, CONTEXT))
+        await arrived.wait()
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        may_read.set()
+        await has_read.wait()
+    assert len(got) < length
+
+
+async def test_cancelling_between_two_redirects_calls_nobody_else(tool: HttpRequest) -> None:
+    arrived = asyncio.Event()
+
+    async def redirect_slowly(_: Received, line: Line) -> None:
+        arrived.set()
+        await line.send(b"HTTP/1.1 307 X\r\nLocation: /next\r\nContent-Length: 1\r\n\r\n")
+        await line.hung_up()
+
+    async with receiver(redirect_slowly) as server:
+        running = asyncio.create_task(tool.call({"url": server.url, "follow_redirects": 3}, CONTEXT))
+        await arrived.wait()
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        await server.all_gone()
+    assert [request.target for request in server.received] == ["/"]
+
+
+@pytest.mark.parametrize(
+    ("head", "chunk_head", "chunk_end"),
+    [
+        (b"Transfer-Encoding: chunked\r\n\r\n", b"10000\r\n", b"\r\n"),
+        (b"Transfer-Encoding: chunked\r\n\r\n280000000\r\n", b"", b""),  # 10 GiB in one chunk
+        (b"Content-Length: 10737418240\r\n\r\n", b"", b""),
+        (b"\r\n", b"", b""),  # until the connection ends
+    ],
+)
+async def test_an_endless_answer_is_cut_at_the_cap_and_hung_up_on(
+    call: Call, head: bytes, chunk_head: bytes, chunk_end: bytes
+) -> None:
     async def flood(_: Received, line: Line) -> None:
-        await line.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        await line.send(b"HTTP/1.1 200 OK\r\n" + head)
         while True:
-            await line.send(b"10000\r\n" + b"x" * 0x10000 + b"\r\n")
+            await line.send(chunk_head + b"x" * 0x10000 + chunk_end)
 
     async with receiver(flood) as server:
         output = await call(server.url)
@@ -102,16 +197,18 @@ async def test_a_character_cut_by_the_cap_leaves_no_debris(call: Call) -> None:
         assert set(str((await call(server.url))["body"])) == {"a", "\U0001f600"}
 
 
-def gibibyte_of_zeros() -> bytes:
-    """One gzip member; after a full flush, deflate blocks may be repeated."""
+def gibibyte_of_zeros(encoding: str) -> bytes:
+    """One stream; after a full flush, deflate blocks may be repeated."""
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     block = packer.compress(bytes(32 * MIB)) + packer.flush(zlib.Z_FULL_FLUSH)
-    return b"\x1f\x8b\x08\0\0\0\0\0\0\x03" + block * 32 + b"\x03\0" + bytes(8)
+    head = b"\x1f\x8b\x08\0\0\0\0\0\0\x03" if encoding == "gzip" else b"\x78\xda"
+    return head + block * 32 + b"\x03\0" + bytes(8)
 
 
-async def test_a_gzip_bomb_is_not_unpacked(call: Call) -> None:
-    bomb = gibibyte_of_zeros()
-    async with receiver(answering(200, "Content-Encoding: gzip", body=bomb)) as server:
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+async def test_a_compressed_bomb_is_not_unpacked(call: Call, encoding: str) -> None:
+    bomb = gibibyte_of_zeros(encoding)
+    async with receiver(answering(200, f"Content-Encoding: {encoding}", body=bomb)) as server:
         tracemalloc.start()
         try:
             output = await call(server.url)

@@ -7,8 +7,9 @@ import pytest
 
 from services.executor.tools.http_outcome import retry_after_seconds
 from shared.vocabulary.states import ErrorClass
-from tests.integration.tools.conftest import NOW, Call, Fail
+from tests.integration.tools.conftest import Call, Fail
 from tests.integration.tools.receiver import answering, receiver
+from tests.support.contexts import NOW
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])

@@ -11,12 +11,18 @@ from services.executor.outcome import (
     Canceled,
     Failed,
     HandedBack,
+    Parked,
+    Quarantined,
     Succeeded,
     backoff_seconds,
     decide,
+    hook_of,
     is_beyond_retries,
+    is_quarantined,
+    is_suspect,
 )
 from services.executor.work import Work
+from shared.vocabulary.pipeline import StepRetry
 from shared.vocabulary.states import BackoffStrategy, ErrorClass, RunStatus, Source
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -26,16 +32,25 @@ WORK = Work(
     attempt=1,
     task_id=UUID(int=1),
     agent_id=UUID(int=2),
+    schedule_rev=1,
     scheduled_for=NOON,
     source=Source.SCHEDULE,
     event=None,
     traceparent=None,
+    unended_starts=1,
     claimed_at=NOON,
     is_cancel_requested=False,
+    is_admitted=True,
     payload={},
+    title="a task",
+    tags=[],
+    task_version=1,
     timeout_seconds=60,
     max_retries=3,
     backoff_strategy=BackoffStrategy.EXPONENTIAL_JITTER,
+    pause_after_failures=None,
+    on_success=None,
+    on_failure={"publish": {"topic": "it.failed"}},
 )
 PASSING = Failed(ErrorClass.CONNECT, "refused", is_retryable=True)
 FINAL = Failed(ErrorClass.HTTP_4XX, "not found", is_retryable=False)
@@ -64,7 +79,8 @@ def test_a_failure_that_stays_is_final_at_once() -> None:
     outcome = decide(FINAL, WORK)
 
     assert (outcome.status, outcome.success, outcome.retry_in_seconds) == (RunStatus.FAILED, False, None)
-    assert outcome.error == {"class": "http_4xx", "message": "not found", "retryable": False}
+    told = {"class": "http_4xx", "message": "not found", "retryable": False, "step": None, "attempt": 1}
+    assert outcome.error == told
 
 
 def test_what_was_canceled_is_neither_success_nor_failure() -> None:
@@ -75,7 +91,7 @@ def test_what_was_canceled_is_neither_success_nor_failure() -> None:
 def test_what_is_handed_back_waits_where_it_was(attempt: int, status: RunStatus) -> None:
     outcome = decide(HandedBack(), work(attempt=attempt))
 
-    assert (outcome.status, outcome.retry_in_seconds, outcome.is_handed_back) == (status, 0.0, True)
+    assert (outcome.status, outcome.retry_in_seconds, outcome.is_attempt_kept) == (status, 0.0, True)
 
 
 @pytest.mark.parametrize(
@@ -118,3 +134,43 @@ def test_a_decision_is_repeatable() -> None:
 def test_work_whose_executors_all_died_is_not_tried_for_ever() -> None:
     assert not is_beyond_retries(work(attempt=4))
     assert is_beyond_retries(work(attempt=5))
+
+
+def test_a_parked_run_waits_without_losing_an_attempt() -> None:
+    outcome = decide(Parked(90.0), WORK)
+
+    assert (outcome.status, outcome.success, outcome.retry_in_seconds) == (RunStatus.WAITING, None, 90.0)
+    assert outcome.is_attempt_kept
+
+
+def test_a_step_with_a_policy_of_its_own_counts_its_own_attempts() -> None:
+    retry = StepRetry(max_retries=1, backoff_strategy=BackoffStrategy.FIXED)
+    first = msgspec.structs.replace(PASSING, retry=retry, step_attempt=1)
+
+    assert decide(first, work(attempt=9)).retry_in_seconds == 10
+    assert decide(msgspec.structs.replace(first, step_attempt=2), work(attempt=2)).status is RunStatus.DEAD
+
+
+def test_what_was_started_twice_without_an_end_is_quarantined() -> None:
+    lost = {"is_admitted": False}
+    assert [is_suspect(work(**lost, unended_starts=starts)) for starts in (0, 1, 2)] == [False, True, True]
+    assert [is_quarantined(work(**lost, unended_starts=starts)) for starts in (0, 1, 2)] == [False, False, True]
+    assert decide(Quarantined(), WORK).status is RunStatus.DEAD
+
+
+def test_what_follows_an_outcome_follows_it_once() -> None:
+    hook, again = hook_of(WORK, decide(FINAL, WORK)), hook_of(WORK, decide(FINAL, WORK))
+
+    assert hook is not None
+    assert again is not None
+    assert (hook.id, hook.event["hook"], hook.event["run"]["status"]) == (again.id, "on_failure", "failed")
+
+
+@pytest.mark.parametrize("result", [Succeeded(None), PASSING, Canceled(), HandedBack(), Parked(1.0)])
+def test_nothing_follows_what_is_no_failure_yet(result: object) -> None:
+    assert hook_of(WORK, decide(result, WORK)) is None  # type: ignore[arg-type]  # each is a Result
+
+
+def test_nothing_follows_what_follows() -> None:
+    hook = work(source=Source.HOOK)
+    assert hook_of(hook, decide(FINAL, hook)) is None

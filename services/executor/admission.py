@@ -1,0 +1,194 @@
+"""PURE: whether claimed work may start now: its agent, its deadline, overlap, concurrency, rate."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import msgspec
+
+from shared.vocabulary.limits import BUFFERED_RUNS
+from shared.vocabulary.states import OverlapPolicy, SkipReason, Source
+
+# What began within this time of when it was due was on time: whatever came due beside it overlaps. What was due longer
+# before the other began is late because nobody could run it, and waits for its turn instead.
+ON_TIME = timedelta(seconds=1)
+# Whoever is next looks again soon, in case that the end of the other was missed; the rest look seldom.
+HOLD_FIRST_SECONDS = 2.0
+HOLD_SECONDS = 30.0
+# A start may be seen a moment after the time that was reserved for it.
+RATE_MARGIN = timedelta(milliseconds=50)
+
+
+class RateLimit(msgspec.Struct, frozen=True):
+    """At most `limit` starts within `period_seconds`; tasks of an agent that name the same `key` share it."""
+
+    limit: int
+    period_seconds: float
+    key: str | None = None
+
+
+class Holder(msgspec.Struct, frozen=True):
+    """The run of the task that is in progress. `is_leased`: an executor has it; else it waits for a time, or an
+    answer."""
+
+    id: UUID
+    started_at: datetime
+    is_leased: bool
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of one claimed row. `waiting_before`: rows of its task that wait and are due before it."""
+
+    id: UUID
+    fence: int
+    task_id: UUID
+    agent_id: UUID
+    run_at: datetime
+    scheduled_for: datetime
+    source: Source
+    is_started: bool
+    is_agent_active: bool
+    overlap_policy: OverlapPolicy
+    concurrency_key: str | None
+    concurrency_limit: int
+    expires_after_seconds: int | None
+    rate_limit: RateLimit | None
+    is_rate_reserved: bool
+    waiting_before: int
+
+    @property
+    def window(self) -> tuple[UUID, str] | None:
+        if self.rate_limit is None or self.is_rate_reserved or self.source is Source.HOOK:
+            return None
+        return self.agent_id, self.rate_limit.key or f"task:{self.task_id}"
+
+    @property
+    def slot(self) -> tuple[UUID, str] | None:
+        return None if self.concurrency_key is None else (self.agent_id, self.concurrency_key)
+
+
+class Start(msgspec.Struct, frozen=True):
+    """It runs now. `serial_key` marks the task as in progress."""
+
+    serial_key: UUID | None
+    holds_slot: bool
+
+
+class Hold(msgspec.Struct, frozen=True):
+    """It stands back, and looks again after that time unless it is let go before."""
+
+    seconds: float
+
+
+class Delay(msgspec.Struct, frozen=True):
+    """Its start is reserved for a later time."""
+
+    until: datetime
+
+
+class Skip(msgspec.Struct, frozen=True):
+    reason: SkipReason
+
+
+class Expire(msgspec.Struct, frozen=True):
+    """Its time to begin is over."""
+
+    after_seconds: int
+
+
+Verdict = Start | Hold | Delay | Skip | Expire
+
+
+class Standing:
+    """How things stand while the rows of a batch are judged, each in the knowledge of those before it."""
+
+    def __init__(
+        self,
+        now: datetime,
+        holders: Mapping[UUID, Holder],
+        slots: Mapping[tuple[UUID, str], int],
+        windows: Mapping[tuple[UUID, str], Sequence[datetime]],
+    ) -> None:
+        self.now = now
+        self.windows = {key: list(starts) for key, starts in windows.items()}
+        self._holders = dict(holders)
+        self._slots = dict(slots)
+        self._held: dict[UUID, int] = {}
+
+    def judge(self, facts: Facts) -> Verdict:
+        verdict = self._refusal(facts) or self._overlap(facts) or self._slot(facts) or self._rate(facts)
+        if verdict is None:
+            verdict = self._start(facts)
+        if isinstance(verdict, Hold):
+            self._held[facts.task_id] = self._held.get(facts.task_id, 0) + 1
+        return verdict
+
+    def _refusal(self, facts: Facts) -> Verdict | None:
+        if not facts.is_agent_active:
+            return Skip(SkipReason.AGENT_DISABLED)
+        after = facts.expires_after_seconds
+        if after is not None and not facts.is_started and self.now > facts.scheduled_for + timedelta(seconds=after):
+            return Expire(after)
+        return None
+
+    def _overlap(self, facts: Facts) -> Verdict | None:
+        if facts.is_started or not is_serial(facts):
+            return None
+        holder = self._holders.get(facts.task_id)
+        waiting = facts.waiting_before + self._held.get(facts.task_id, 0)
+        if holder is None:
+            return Hold(HOLD_FIRST_SECONDS) if waiting else None
+        return overlapping(facts, holder, waiting)
+
+    def _slot(self, facts: Facts) -> Verdict | None:
+        if facts.slot is None or self._slots.get(facts.slot, 0) < facts.concurrency_limit:
+            return None
+        return _hold(facts.waiting_before + self._held.get(facts.task_id, 0))
+
+    def _rate(self, facts: Facts) -> Verdict | None:
+        if facts.window is None or facts.rate_limit is None:
+            return None
+        start_at, self.windows[facts.window] = reserve(self.windows.get(facts.window, ()), self.now, facts.rate_limit)
+        return Delay(start_at) if start_at > self.now else None
+
+    def _start(self, facts: Facts) -> Start:
+        if facts.slot is not None:
+            self._slots[facts.slot] = self._slots.get(facts.slot, 0) + 1
+        if not is_serial(facts):
+            return Start(None, facts.slot is not None)
+        self._holders[facts.task_id] = Holder(facts.id, self.now, is_leased=True)
+        return Start(facts.task_id, facts.slot is not None)
+
+
+def overlapping(facts: Facts, holder: Holder, waiting: int) -> Hold | Skip:
+    """What becomes of an occurrence whose task has a run in progress, and `waiting` others before it in the queue."""
+    match facts.overlap_policy:
+        case OverlapPolicy.SKIP if holder.started_at - facts.run_at <= ON_TIME:
+            return Skip(SkipReason.OVERLAP)
+        case OverlapPolicy.BUFFER_ONE if waiting:
+            return Skip(SkipReason.OVERLAP_BUFFER_FULL)
+        case OverlapPolicy.BUFFER_ALL if waiting >= BUFFERED_RUNS:
+            return Skip(SkipReason.OVERLAP_BUFFER_FULL)
+        case OverlapPolicy.CANCEL_OTHER:
+            return Hold(HOLD_FIRST_SECONDS)
+        case _:
+            return _hold(waiting)
+
+
+def reserve(starts: Sequence[datetime], now: datetime, rate: RateLimit) -> tuple[datetime, list[datetime]]:
+    """When the next start may be, and the starts that count from then on: no window of the period holds more than
+    `limit` of them."""
+    counted = list(starts[-rate.limit :])
+    if len(counted) < rate.limit:
+        start_at = max([now, *counted[-1:]])
+    else:
+        start_at = max(now, counted[0] + timedelta(seconds=rate.period_seconds) + RATE_MARGIN)
+    return start_at, [*counted, start_at][-rate.limit :]
+
+
+def is_serial(facts: Facts) -> bool:
+    return facts.overlap_policy is not OverlapPolicy.ALLOW_ALL and facts.source is not Source.HOOK
+
+
+def _hold(waiting: int) -> Hold:
+    return Hold(HOLD_SECONDS if waiting else HOLD_FIRST_SECONDS)

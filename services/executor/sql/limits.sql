@@ -1,0 +1,161 @@
+-- name: lock_limits
+-- takes: int8[]
+-- gives: pg_advisory_xact_lock void
+-- One decision at a time for each task and each key, in the order of the numbers that stand for them; what is read after
+-- this is what the decision before has left.
+SELECT pg_advisory_xact_lock(number) FROM (SELECT unnest($1::bigint[]) AS number ORDER BY number) AS ordered
+
+-- name: read_limits
+-- takes: uuid[], int8[]
+-- gives: now timestamptz, id uuid, fence int8, task_id uuid, agent_id uuid, run_at timestamptz, scheduled_for timestamptz
+-- gives: source text, is_started bool, is_agent_active bool, overlap_policy text, concurrency_key text
+-- gives: concurrency_limit int4, expires_after_seconds int4, rate_limit jsonb, is_rate_reserved bool, waiting_before int8
+-- Of rows that are still leased under the same fence, in the order in which they came due.
+SELECT now() AS now, w.id, w.fence, w.task_id, w.agent_id, w.run_at, w.scheduled_for, w.source,
+       w.unended_starts > 0 OR w.attempt > 1 OR w.serial_key IS NOT NULL AS is_started,
+       a.status = 'active' AS is_agent_active, t.overlap_policy, w.concurrency_key, t.concurrency_limit,
+       t.expires_after_seconds, t.rate_limit, w.is_rate_reserved,
+       (SELECT count(*)
+          FROM due_work other
+         WHERE other.task_id = w.task_id AND other.serial_key IS NULL AND other.id <> ALL ($1::uuid[])
+           AND (other.held_until IS NOT NULL OR other.locked_until IS NOT NULL AND other.unended_starts = 0)
+           AND (other.run_at, other.id) < (w.run_at, w.id)) AS waiting_before
+  FROM unnest($1::uuid[], $2::bigint[]) AS mine (id, fence)
+  JOIN due_work w ON w.id = mine.id AND w.fence = mine.fence
+  JOIN task t ON t.id = w.task_id
+  JOIN agent a ON a.id = w.agent_id
+ WHERE w.locked_until IS NOT NULL
+ ORDER BY w.run_at, w.id
+
+-- name: read_holders
+-- takes: uuid[]
+-- gives: task_id uuid, id uuid, started_at timestamptz, is_leased bool
+-- The runs in progress of tasks that must not overlap themselves.
+SELECT w.task_id, w.id, coalesce(run.started_at, now()) AS started_at, w.locked_until IS NOT NULL AS is_leased
+  FROM due_work w
+  LEFT JOIN task_run run ON run.id = w.id
+ WHERE w.serial_key = ANY ($1::uuid[])
+
+-- name: count_slots
+-- takes: uuid[], text[]
+-- gives: agent_id uuid, concurrency_key text, used int8
+-- A slot is a lease: one that ran out frees it by itself.
+SELECT wanted.agent_id, wanted.concurrency_key, count(w.id) AS used
+  FROM unnest($1::uuid[], $2::text[]) AS wanted (agent_id, concurrency_key)
+  JOIN due_work w ON w.agent_id = wanted.agent_id AND w.concurrency_key = wanted.concurrency_key
+ WHERE w.holds_slot AND w.locked_until > now()
+ GROUP BY wanted.agent_id, wanted.concurrency_key
+
+-- name: make_windows
+-- takes: uuid[], text[]
+INSERT INTO rate_window (agent_id, key, starts)
+SELECT agent_id, key, '{}' FROM unnest($1::uuid[], $2::text[]) AS wanted (agent_id, key)
+ ORDER BY agent_id, key
+ON CONFLICT (agent_id, key) DO NOTHING
+
+-- name: lock_windows
+-- takes: uuid[], text[]
+-- gives: agent_id uuid, key text, starts timestamptz[]
+SELECT w.agent_id, w.key, w.starts
+  FROM rate_window w
+  JOIN unnest($1::uuid[], $2::text[]) AS wanted (agent_id, key) ON wanted.agent_id = w.agent_id AND wanted.key = w.key
+ ORDER BY w.agent_id, w.key
+   FOR UPDATE OF w
+
+-- name: write_window
+-- takes: uuid, text, timestamptz[]
+UPDATE rate_window SET starts = $3, updated_at = now() WHERE agent_id = $1 AND key = $2
+
+-- name: start_admitted
+-- takes: uuid[], uuid[], bool[], text
+-- gives: id uuid, is_cancel_requested bool, unended_starts int4
+WITH admitted AS (
+    UPDATE due_work w
+       SET serial_key = a.serial_key, holds_slot = a.holds_slot, unended_starts = w.unended_starts + 1
+      FROM unnest($1::uuid[], $2::uuid[], $3::boolean[]) AS a (id, serial_key, holds_slot)
+     WHERE w.id = a.id
+    RETURNING w.id, w.task_id, w.agent_id, w.scheduled_for, w.attempt, w.source, w.event, w.locked_until, w.unended_starts
+), started AS (
+    INSERT INTO task_run AS run (id, task_id, agent_id, scheduled_for, status, attempt, source, event, lease_owner,
+                                 leased_until, started_at)
+    SELECT id, task_id, agent_id, scheduled_for, 'running', attempt, source, event, $4, locked_until, now()
+      FROM admitted
+    ON CONFLICT (id) DO UPDATE
+       SET status = 'running', attempt = excluded.attempt, lease_owner = excluded.lease_owner,
+           leased_until = excluded.leased_until, started_at = coalesce(run.started_at, excluded.started_at),
+           next_attempt_at = NULL
+    RETURNING run.id, run.cancel_requested_at
+)
+SELECT started.id, started.cancel_requested_at IS NOT NULL AS is_cancel_requested, admitted.unended_starts
+  FROM started
+  JOIN admitted ON admitted.id = started.id
+
+-- name: put_back
+-- takes: uuid[], float8[], timestamptz[]
+-- Either stands back for some seconds, or runs at a time that was reserved for it. The attempt never began.
+UPDATE due_work w
+   SET attempt = w.attempt - 1,
+       locked_by = NULL,
+       locked_until = NULL,
+       held_until = now() + make_interval(secs => back.hold_seconds),
+       run_at = coalesce(back.run_at, w.run_at),
+       is_rate_reserved = w.is_rate_reserved OR back.run_at IS NOT NULL
+  FROM unnest($1::uuid[], $2::float8[], $3::timestamptz[]) AS back (id, hold_seconds, run_at)
+ WHERE w.id = back.id
+
+-- name: settle_unstarted
+-- takes: uuid[], text[], text[], jsonb[]
+-- Work that will not be executed gets its outcome.
+WITH settled AS (
+    DELETE FROM due_work w
+     USING unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[]) AS s (id, status, skip_reason, error)
+     WHERE w.id = s.id
+    RETURNING w.id, w.task_id, w.agent_id, w.scheduled_for, w.source, w.event, s.status, s.skip_reason, s.error
+)
+INSERT INTO task_run AS run (id, task_id, agent_id, scheduled_for, status, source, event, finished_at, skip_reason, error)
+SELECT id, task_id, agent_id, scheduled_for, status, source, event, now(), skip_reason, error FROM settled
+ON CONFLICT (id) DO UPDATE
+   SET status = excluded.status, success = NULL, finished_at = excluded.finished_at, skip_reason = excluded.skip_reason,
+       error = excluded.error
+ WHERE run.finished_at IS NULL
+
+-- name: replace_waiting
+-- takes: uuid[], uuid[]
+-- gives: id uuid
+-- Of tasks whose newest occurrence takes the place of all others: what waited before it is skipped.
+WITH replaced AS (
+    DELETE FROM due_work w
+     USING unnest($1::uuid[], $2::uuid[]) AS newest (task_id, id), due_work mine
+     WHERE mine.id = newest.id AND w.task_id = newest.task_id AND w.held_until IS NOT NULL AND w.id <> newest.id
+       AND (w.run_at, w.id) < (mine.run_at, mine.id)
+    RETURNING w.id, w.task_id, w.agent_id, w.scheduled_for, w.source, w.event
+)
+INSERT INTO task_run AS run (id, task_id, agent_id, scheduled_for, status, source, event, finished_at, skip_reason)
+SELECT id, task_id, agent_id, scheduled_for, 'skipped', source, event, now(), 'overlap_replaced' FROM replaced
+ON CONFLICT (id) DO UPDATE
+   SET status = 'skipped', success = NULL, finished_at = excluded.finished_at, skip_reason = excluded.skip_reason
+ WHERE run.finished_at IS NULL
+RETURNING run.id
+
+-- name: ask_holders_to_stop
+-- takes: uuid[]
+-- One that nobody holds ends at once; an executor that has one sees the wish within a second.
+WITH ended AS (
+    DELETE FROM due_work w WHERE w.id = ANY ($1::uuid[]) AND w.locked_until IS NULL
+    RETURNING w.id
+), canceled AS (
+    UPDATE task_run run
+       SET status = 'canceled', success = NULL, finished_at = now(), next_attempt_at = NULL,
+           error = jsonb_build_object('class', 'canceled', 'message', 'A newer occurrence of the task took its place.',
+                                      'retryable', false)
+      FROM ended
+     WHERE run.id = ended.id AND run.finished_at IS NULL
+)
+UPDATE task_run run
+   SET cancel_requested_at = coalesce(run.cancel_requested_at, now())
+ WHERE run.id = ANY ($1::uuid[]) AND run.finished_at IS NULL AND run.id NOT IN (SELECT id FROM ended)
+
+-- name: absolve
+-- takes: uuid[]
+-- The lease was lost, but the executor lives: this was not the end of it.
+UPDATE due_work SET unended_starts = unended_starts - 1 WHERE id = ANY ($1::uuid[]) AND unended_starts > 0

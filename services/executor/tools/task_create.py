@@ -1,0 +1,95 @@
+"""The tool `task.create`: makes a task of the same owner, as `POST /tasks` does."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+
+from services.executor.tools.base import StepContext
+from services.executor.tools.checked import checked
+from services.executor.tools.owner import Mandate, act_for_owner
+from shared.database.asking import Ask, asking
+from shared.outbound.addresses import AddressPolicy
+from shared.runtime.bells import Bells
+from shared.streams.doorbell import Bell
+from shared.tasks.creating import (
+    DEDUPE_KEY_TAKEN,
+    SQL,
+    Accepted,
+    accept_task,
+    dedupe_key_taken,
+    insert_task,
+)
+from shared.tasks.quotas import shortest_interval_seconds
+from shared.tasks.wanted import TaskCreate
+from shared.tools.base import ToolSpec
+from shared.tools.task_create import TASK_CREATE, TaskCreateInput
+from shared.vocabulary.faults import Forbidden, invalid_field
+from shared.vocabulary.ids import id_of_step
+from shared.vocabulary.limits import TASKS_PER_AGENT
+from shared.vocabulary.scopes import Scope
+
+FIELD = "with.task"
+
+
+class TaskCreation:
+    """The task's id is the step's, so that a step which is tried again creates no second one."""
+
+    def __init__(self, pool: asyncpg.Pool, bells: Bells, policy: AddressPolicy) -> None:
+        self._pool = pool
+        self._bells = bells
+        self._policy = policy
+
+    @property
+    def spec(self) -> ToolSpec:
+        return TASK_CREATE
+
+    async def call(self, arguments: Mapping[str, object], context: StepContext) -> object:
+        wanted = checked(arguments, TASK_CREATE, TaskCreateInput).task
+        task_id = id_of_step(context.run_id, context.step_id)
+
+        async def act(mandate: Mandate) -> datetime | None:
+            made = await asking(mandate.connection)(SQL["find_next_time"], task_id)
+            if made:
+                next_at: datetime | None = made[0]["next_at"]
+                return next_at
+            accepted = self._accepted(mandate, wanted)
+            await _insert(mandate, task_id, accepted)
+            return accepted.first_at
+
+        next_at = await act_for_owner(self._pool, context, Scope.TASKS_WRITE, act, field=FIELD)
+        self._bells.want(Bell.TASK_CHANGES)
+        return {"task_id": str(task_id), "next_run_at": None if next_at is None else next_at.isoformat()}
+
+    async def close(self) -> None:
+        """What it works with belongs to the executor."""
+
+    def _accepted(self, mandate: Mandate, wanted: TaskCreate) -> Accepted:
+        owner = mandate.owner
+        if wanted.created_by not in (None, owner.agent_id):
+            message = "Leave created_by out: what a task creates belongs to its own agent."
+            raise invalid_field("created_by", message, "unknown_field")
+        shortest = shortest_interval_seconds(owner.min_interval_seconds, is_admin=owner.is_admin)
+        return accept_task(wanted, mandate.context.now, self._policy, shortest)
+
+
+async def _insert(mandate: Mandate, task_id: UUID, accepted: Accepted) -> None:
+    ask, owner, context = asking(mandate.connection), mandate.owner, mandate.context
+    await _check_quota(ask, owner.agent_id)
+    try:
+        await insert_task(ask, task_id, owner.agent_id, accepted, context.traceparent)
+    except asyncpg.UniqueViolationError as error:
+        if error.constraint_name == DEDUPE_KEY_TAKEN:
+            raise dedupe_key_taken() from None
+        raise
+    details = {"title": accepted.task.title, "owner": str(owner.agent_id)}
+    await mandate.record("task.created", task_id, details)
+
+
+async def _check_quota(ask: Ask, agent_id: UUID) -> None:
+    """So that tasks which create tasks come to an end."""
+    (counted,) = await ask(SQL["count_active_tasks"], agent_id, TASKS_PER_AGENT)
+    if counted["tasks"] >= TASKS_PER_AGENT:
+        message = f"The agent has {TASKS_PER_AGENT} active tasks, and may have no more."
+        raise Forbidden(message, error_code="quota_exceeded")

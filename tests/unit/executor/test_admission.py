@@ -1,0 +1,163 @@
+"""Whether claimed work may start: every policy, and what a batch knows of itself."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from services.executor.admission import (
+    RATE_MARGIN,
+    Delay,
+    Expire,
+    Facts,
+    Hold,
+    Holder,
+    RateLimit,
+    Skip,
+    Standing,
+    Start,
+    Verdict,
+    reserve,
+)
+from shared.vocabulary.limits import BUFFERED_RUNS
+from shared.vocabulary.states import OverlapPolicy, SkipReason, Source
+
+NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
+TASK, AGENT = uuid4(), uuid4()
+
+
+def facts(**changes: object) -> Facts:
+    usual: dict[str, Any] = {
+        "id": uuid4(),
+        "fence": 1,
+        "task_id": TASK,
+        "agent_id": AGENT,
+        "run_at": NOW,
+        "scheduled_for": NOW,
+        "source": Source.SCHEDULE,
+        "is_started": False,
+        "is_agent_active": True,
+        "overlap_policy": OverlapPolicy.ALLOW_ALL,
+        "concurrency_key": None,
+        "concurrency_limit": 1,
+        "expires_after_seconds": None,
+        "rate_limit": None,
+        "is_rate_reserved": False,
+        "waiting_before": 0,
+    }
+    return Facts(**{**usual, **changes})
+
+
+def standing(*, holder_since: datetime | None = None, slots: dict[tuple[UUID, str], int] | None = None) -> Standing:
+    holders = {} if holder_since is None else {TASK: Holder(uuid4(), holder_since, is_leased=True)}
+    return Standing(NOW, holders, slots or {}, {})
+
+
+def is_start(verdict: Verdict) -> bool:
+    return isinstance(verdict, Start)
+
+
+BEFORE = NOW - timedelta(seconds=30)
+
+
+@pytest.mark.parametrize("policy", list(OverlapPolicy))
+def test_a_task_with_nothing_in_progress_starts(policy: OverlapPolicy) -> None:
+    assert is_start(standing().judge(facts(overlap_policy=policy)))
+
+
+@pytest.mark.parametrize(
+    ("policy", "waiting", "expected"),
+    [
+        (OverlapPolicy.SKIP, 0, Skip(SkipReason.OVERLAP)),
+        (OverlapPolicy.BUFFER_ONE, 0, Hold),
+        (OverlapPolicy.BUFFER_ONE, 1, Skip(SkipReason.OVERLAP_BUFFER_FULL)),
+        (OverlapPolicy.BUFFER_ALL, BUFFERED_RUNS - 1, Hold),
+        (OverlapPolicy.BUFFER_ALL, BUFFERED_RUNS, Skip(SkipReason.OVERLAP_BUFFER_FULL)),
+        (OverlapPolicy.CANCEL_OTHER, 0, Hold),
+        (OverlapPolicy.ALLOW_ALL, 0, Start),
+    ],
+)
+def test_what_comes_due_beside_a_run_in_progress_follows_the_policy(
+    policy: OverlapPolicy, waiting: int, expected: object
+) -> None:
+    verdict = standing(holder_since=BEFORE).judge(facts(overlap_policy=policy, waiting_before=waiting))
+    assert isinstance(verdict, expected) if isinstance(expected, type) else verdict == expected
+
+
+def test_what_is_late_because_nobody_could_run_it_waits_for_its_turn() -> None:
+    late = facts(overlap_policy=OverlapPolicy.SKIP, run_at=NOW - timedelta(seconds=10))
+    assert isinstance(standing(holder_since=NOW - timedelta(seconds=1)).judge(late), Hold)
+
+
+def test_a_run_in_progress_is_never_stopped_by_its_own_policy() -> None:
+    assert is_start(standing(holder_since=BEFORE).judge(facts(overlap_policy=OverlapPolicy.SKIP, is_started=True)))
+
+
+def test_what_follows_an_outcome_runs_beside_the_next_occurrence() -> None:
+    hook = facts(overlap_policy=OverlapPolicy.SKIP, source=Source.HOOK)
+    assert standing(holder_since=BEFORE).judge(hook) == Start(None, holds_slot=False)
+
+
+def test_a_batch_knows_what_it_has_started() -> None:
+    batch = standing()
+    first, second, third = (batch.judge(facts(overlap_policy=OverlapPolicy.BUFFER_ONE)) for _ in range(3))
+    assert is_start(first)
+    assert isinstance(second, Hold)
+    assert third == Skip(SkipReason.OVERLAP_BUFFER_FULL)
+
+
+def test_a_key_has_as_many_slots_as_its_limit() -> None:
+    batch = standing(slots={(AGENT, "db"): 1})
+    verdicts = [batch.judge(facts(concurrency_key="db", concurrency_limit=3, task_id=uuid4())) for _ in range(4)]
+    assert [is_start(verdict) for verdict in verdicts] == [True, True, False, False]
+
+
+def test_keys_of_other_agents_are_other_keys() -> None:
+    batch = standing(slots={(uuid4(), "db"): 1})
+    assert is_start(batch.judge(facts(concurrency_key="db")))
+
+
+def test_what_could_not_begin_in_time_expires() -> None:
+    late = facts(expires_after_seconds=60, scheduled_for=NOW - timedelta(seconds=61))
+    assert standing().judge(late) == Expire(60)
+    in_time = facts(expires_after_seconds=60, scheduled_for=NOW - timedelta(seconds=60))
+    assert is_start(standing().judge(in_time))
+
+
+def test_what_has_begun_does_not_expire() -> None:
+    retry = facts(expires_after_seconds=60, scheduled_for=NOW - timedelta(hours=1), is_started=True)
+    assert is_start(standing().judge(retry))
+
+
+def test_work_of_a_disabled_agent_does_not_run() -> None:
+    assert standing().judge(facts(is_agent_active=False)) == Skip(SkipReason.AGENT_DISABLED)
+
+
+def test_excess_over_a_rate_is_delayed_in_order_and_never_dropped() -> None:
+    batch, rate = standing(), RateLimit(limit=2, period_seconds=10)
+    verdicts = [batch.judge(facts(rate_limit=rate)) for _ in range(5)]
+    assert [is_start(verdict) for verdict in verdicts] == [True, True, False, False, False]
+    delays = [verdict.until - NOW for verdict in verdicts if isinstance(verdict, Delay)]
+    period = timedelta(seconds=10) + RATE_MARGIN
+    assert delays == [period, period, 2 * period]
+
+
+def test_a_reserved_start_is_not_counted_again() -> None:
+    reserved = facts(rate_limit=RateLimit(limit=1, period_seconds=10), is_rate_reserved=True)
+    batch = standing()
+    assert is_start(batch.judge(reserved))
+    assert is_start(batch.judge(facts(rate_limit=RateLimit(limit=1, period_seconds=10))))
+
+
+@pytest.mark.parametrize("limit", [1, 3, 7])
+def test_no_window_of_the_period_holds_more_starts_than_the_limit(limit: int) -> None:
+    rate = RateLimit(limit=limit, period_seconds=5)
+    starts: list[datetime] = []
+    reserved: list[datetime] = []
+    for number in range(60):
+        at, starts = reserve(starts, NOW + timedelta(seconds=number * 0.3), rate)
+        reserved.append(at)
+    assert reserved == sorted(reserved)
+    gaps = [later - earlier for earlier, later in zip(reserved, reserved[limit:], strict=False)]
+    assert min(gaps) >= timedelta(seconds=5)
