@@ -15,10 +15,13 @@ from opentelemetry.trace import Tracer
 
 from services.gateway.agents.controller import AgentController
 from services.gateway.agents.service import AgentService
+from services.gateway.approvals.controller import ApprovalController
+from services.gateway.approvals.service import ApprovalService
 from services.gateway.auth.service import Authenticator
-from services.gateway.bells import Bells
 from services.gateway.clock import DatabaseClock
 from services.gateway.database import Database
+from services.gateway.events.controller import EventController
+from services.gateway.events.service import EventService
 from services.gateway.health.controller import HealthController
 from services.gateway.health.service import HealthService
 from services.gateway.http.access import public
@@ -27,24 +30,45 @@ from services.gateway.http.admission import StrictRequest, admit
 from services.gateway.http.edge import Edge
 from services.gateway.http.faults import no_such_route
 from services.gateway.http.problems import render_error
+from services.gateway.inbox.controller import InboxController
+from services.gateway.inbox.service import InboxService
+from services.gateway.inbox.stream import InboxStreams
+from services.gateway.inbox.waiters import Waiters
+from services.gateway.pipelines.controller import PipelineController, ToolController
+from services.gateway.pipelines.service import PipelineService
+from services.gateway.runs.actions import RunActions
+from services.gateway.runs.callbacks import Callbacks
+from services.gateway.runs.callbacks_controller import CallbackController
 from services.gateway.runs.controller import RunController
 from services.gateway.runs.service import RunService
 from services.gateway.schedules.controller import OutlookController, ScheduleController
 from services.gateway.schedules.service import ScheduleService
+from services.gateway.secrets.controller import SecretController
+from services.gateway.secrets.service import SecretService
 from services.gateway.tasks.actions import TaskActions
 from services.gateway.tasks.controller import TaskController
 from services.gateway.tasks.occurrences import OccurrenceActions
 from services.gateway.tasks.service import TaskService
+from shared.events.announcer import Announcer
 from shared.outbound.addresses import AddressPolicy
+from shared.runtime.bells import Bells
 from shared.runtime.heartbeat import VERSION
+from shared.secrets.ring import KeyRing
 from shared.vocabulary.limits import REQUEST_BODY_BYTES
 
 CONTROLLERS: list[type[Controller]] = [
     TaskController,
     RunController,
+    CallbackController,
+    InboxController,
+    ApprovalController,
+    EventController,
     AgentController,
+    SecretController,
     ScheduleController,
     OutlookController,
+    PipelineController,
+    ToolController,
     HealthController,
 ]
 Dependencies: TypeAlias = dict[str, Provide]
@@ -56,9 +80,12 @@ class Parts(msgspec.Struct, frozen=True):
     database: Database
     authenticator: Authenticator
     bells: Bells
+    announcer: Announcer
+    waiters: Waiters
     clock: DatabaseClock
     health: HealthService
     policy: AddressPolicy
+    ring: KeyRing | None
     tracer: Tracer
 
 
@@ -85,13 +112,22 @@ def build_routes(parts: Parts) -> Litestar:
 
 
 def _dependencies(parts: Parts) -> Dependencies:
+    inbox = InboxService(parts.database, parts.waiters, parts.bells)
     services: dict[str, object] = {
         "tasks": TaskService(parts.clock, parts.policy),
         "actions": TaskActions(),
         "occurrences": OccurrenceActions(),
+        "events": EventService(parts.clock, parts.announcer),
+        "inbox": inbox,
+        "streams": InboxStreams(inbox, parts.authenticator),
+        "approvals": ApprovalService(),
         "runs": RunService(),
+        "run_actions": RunActions(),
+        "callbacks": Callbacks(),
         "schedules": ScheduleService(parts.clock),
+        "pipelines": PipelineService(parts.clock, parts.policy),
         "agents": AgentService(parts.authenticator, parts.clock, parts.policy),
+        "secrets": SecretService(parts.ring),
         "health": parts.health,
     }
 

@@ -11,7 +11,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.agents import repository
-from services.gateway.agents.names import name_key
 from services.gateway.agents.wire import AgentLimits, AgentView
 from services.gateway.audit.repository import insert_entry
 from services.gateway.audit.wire import Action, Entry
@@ -21,6 +20,7 @@ from services.gateway.settings import BootstrapSettings
 from shared.runtime.settings import SettingsFault, read_environment
 from shared.vocabulary.faults import Fault, Unauthenticated
 from shared.vocabulary.ids import uuid7
+from shared.vocabulary.names import name_key
 from shared.vocabulary.scopes import Scope
 
 SYSTEM = "system"

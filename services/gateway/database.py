@@ -1,7 +1,7 @@
 """The way to Postgres: one request is one transaction, and an error that passes is a 503."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import asyncpg
 import msgspec
@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from shared.database.asking import Ask
 from shared.database.faults import CONNECTION_LOST, DATABASE_ERRORS, as_unavailable, is_transient
 from shared.database.pool import COMMAND_TIMEOUT_SECONDS, LIMITS
 from shared.database.statements import Statement
@@ -94,6 +95,17 @@ async def run(connection: AsyncConnection, statement: Statement, *arguments: obj
     """Execute a named statement; jsonb goes in and comes out as text."""
     result = await connection.exec_driver_sql(statement.sql, arguments)
     return result.mappings().all() if result.returns_rows else ()
+
+
+def asking(connection: AsyncConnection) -> Ask:
+    """For what other services do alike."""
+
+    async def ask(statement: Statement, /, *arguments: object) -> Sequence[Mapping[str, Any]]:
+        return [
+            {str(name): value for name, value in row.items()} for row in await run(connection, statement, *arguments)
+        ]
+
+    return ask
 
 
 def violated_constraint(error: IntegrityError) -> str | None:

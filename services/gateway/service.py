@@ -5,18 +5,23 @@ from redis.asyncio import Redis
 
 from services.gateway.app import Parts, build_app
 from services.gateway.auth.service import Authenticator
-from services.gateway.bells import Bells
 from services.gateway.clock import DatabaseClock
 from services.gateway.database import Database
 from services.gateway.health.revision import newest_revision
 from services.gateway.health.service import HealthService
+from services.gateway.inbox.parts import InboxEar, InboxLook
+from services.gateway.inbox.waiters import Waiters
 from services.gateway.server import HttpServer
 from services.gateway.settings import GatewaySettings
 from shared.database.pool import LIMITS, open_pool
+from shared.events.announcer import Announcer
+from shared.runtime.bells import Bells
 from shared.runtime.heartbeat import Heartbeat
 from shared.runtime.loop import Running
 from shared.runtime.settings import parse_policy
+from shared.secrets.settings import parse_ring
 from shared.streams.client import open_redis
+from shared.streams.inbox_bell import InboxListener
 from shared.telemetry.tracing import set_up_tracing
 
 SERVICE = "gateway"
@@ -41,6 +46,7 @@ class Gateway:
         )
         self._reserved: asyncpg.Pool | None = None
         self._server: HttpServer | None = None
+        self._waiters = Waiters()
         self.port = settings.http_port
 
     async def start(self) -> None:
@@ -48,16 +54,20 @@ class Gateway:
             self._settings.database_url, application_name=SERVICE, size=RESERVED_CONNECTIONS, limits=LIMITS
         )
         bells, clock = Bells(self._redis), DatabaseClock(self._reserved)
-        app = build_app(self._parts(self._reserved, bells, clock))
+        announcer = Announcer(self._reserved, self._redis)
+        app = build_app(self._parts(self._reserved, bells, announcer, clock))
         self._server = HttpServer(app, self._settings.http_host, self._settings.http_port)
         heartbeat = Heartbeat(self._reserved, SERVICE, self._instance)
-        for part in (Running(bells), Running(clock), Running(heartbeat)):
-            await part.start()
-            self._running.append(part)
+        ear, look = InboxEar(InboxListener(self._redis), self._waiters), InboxLook(self._reserved, self._waiters)
+        for part in (bells, announcer, clock, heartbeat, ear, look):
+            running = Running(part)
+            await running.start()
+            self._running.append(running)
         self.port = await self._server.start()
 
     async def stop(self) -> None:
-        """The server first: what it has begun may still want the parts."""
+        """Who waits for messages is told that there are none; then the server: what it has begun may want the parts."""
+        self._waiters.close()
         if self._server is not None:
             await self._server.stop()
         for part in reversed(self._running):
@@ -68,13 +78,16 @@ class Gateway:
         await self._redis.aclose()
         self._tracing.shutdown()
 
-    def _parts(self, reserved: asyncpg.Pool, bells: Bells, clock: DatabaseClock) -> Parts:
+    def _parts(self, reserved: asyncpg.Pool, bells: Bells, announcer: Announcer, clock: DatabaseClock) -> Parts:
         return Parts(
             database=self._database,
             authenticator=Authenticator(self._database, self._settings.token_key.encode()),
             bells=bells,
+            announcer=announcer,
+            waiters=self._waiters,
             clock=clock,
             health=HealthService(reserved, self._redis, newest_revision()),
             policy=parse_policy(self._settings.outbound_allow),
+            ring=parse_ring(self._settings.secrets_key, self._settings.secrets_keys_old),
             tracer=self._tracing.get_tracer(SERVICE),
         )

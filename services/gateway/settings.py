@@ -4,10 +4,8 @@ from typing import Annotated
 
 import msgspec
 
-from shared.runtime.settings import DatabaseSettings, ServiceSettings, SettingsFault, parse_policy
-
-TOKEN_KEY_CHARACTERS_MIN = 32
-TOKEN_KEY_DISTINCT_MIN = 8
+from shared.runtime.settings import DatabaseSettings, ServiceSettings, check_token_key, parse_policy
+from shared.secrets.settings import parse_ring
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 PoolSize = Annotated[int, msgspec.Meta(ge=1, le=200)]
@@ -24,23 +22,20 @@ class BootstrapSettings(DatabaseSettings, frozen=True, kw_only=True):
 
 
 class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
-    """`token_key`: as above. `outbound_allow`: comma-separated CIDRs of private ranges that tasks may call."""
+    """`token_key`: as above. `outbound_allow`: comma-separated CIDRs of private ranges that tasks may call.
+    `secrets_key`: base64 of 32 random bytes, under which secrets are sealed; without it none can be set.
+    `secrets_keys_old`: comma-separated keys from before, to read by."""
 
     token_key: str
     http_host: str = "127.0.0.1"
     http_port: Port = 8080
     outbound_allow: str = ""
+    secrets_key: str | None = None
+    secrets_keys_old: str = ""
     database_pool_size: PoolSize = 10
     database_pool_overflow: PoolSize = 5
 
     def __post_init__(self) -> None:
         check_token_key(self.token_key)
         parse_policy(self.outbound_allow)
-
-
-def check_token_key(key: str) -> None:
-    """Kept outside the database, so that a copy of the database alone gives no way to try secrets."""
-    if len(key) < TOKEN_KEY_CHARACTERS_MIN:
-        raise SettingsFault(f"PAO_TOKEN_KEY needs at least {TOKEN_KEY_CHARACTERS_MIN} characters")
-    if len(set(key)) < TOKEN_KEY_DISTINCT_MIN:
-        raise SettingsFault("PAO_TOKEN_KEY must be random; the given one repeats itself")
+        parse_ring(self.secrets_key, self.secrets_keys_old)

@@ -1,4 +1,4 @@
-"""PURE: names of agents, and which of them are one name to a reader."""
+"""PURE: names of agents as they are kept."""
 
 import unicodedata
 
@@ -13,8 +13,3 @@ def clean_name(name: str) -> str:
     if any(unicodedata.category(character).startswith("C") for character in trimmed):
         raise invalid_field("name", "A name has no control characters.", "invalid_character")
     return trimmed
-
-
-def name_key(name: str) -> str:
-    """Equal for names that differ only in case or in how their characters are encoded."""
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())

@@ -7,7 +7,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.agents import repository
-from services.gateway.agents.names import clean_name, name_key
+from services.gateway.agents.names import clean_name
 from services.gateway.agents.wire import AgentCreate, AgentCreated, AgentLimits, AgentView
 from services.gateway.audit.service import record
 from services.gateway.audit.wire import Action
@@ -21,6 +21,7 @@ from shared.vocabulary.decoding import close_match
 from shared.vocabulary.faults import Forbidden, NotFound, invalid_field
 from shared.vocabulary.ids import uuid7
 from shared.vocabulary.limits import MIN_INTERVAL_SECONDS_DEFAULT
+from shared.vocabulary.names import name_key
 from shared.vocabulary.scopes import DEFAULT_SCOPES, Scope
 
 KNOWN_SCOPES = tuple(scope.value for scope in Scope)

@@ -12,7 +12,7 @@ from services.gateway.http.act import Act
 
 
 async def record(
-    connection: AsyncConnection, act: Act, action: Action, subject_id: UUID, details: Mapping[str, Any]
+    connection: AsyncConnection, act: Act, action: Action, subject_id: UUID | str, details: Mapping[str, Any]
 ) -> None:
     caller = act.caller
     subject_type = action.partition(".")[0]

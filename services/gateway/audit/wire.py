@@ -17,7 +17,15 @@ class Action(StrEnum):
     TASK_RUN_NOW = "task.run_now"
     TASK_SNOOZED = "task.snoozed"
     TASK_OCCURRENCE_SKIPPED = "task.occurrence_skipped"
+    RUN_CANCELED = "run.canceled"
+    RUN_REPLAYED = "run.replayed"
+    APPROVAL_APPROVED = "approval.approved"
+    APPROVAL_REJECTED = "approval.rejected"
     AGENT_CREATED = "agent.created"
+    SECRET_CREATED = "secret.created"  # noqa: S105 (a word)
+    SECRET_REPLACED = "secret.replaced"  # noqa: S105 (a word)
+    SECRET_DELETED = "secret.deleted"  # noqa: S105 (a word)
+    EVENT_PUBLISHED = "event.published"
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -27,7 +35,7 @@ class Entry(msgspec.Struct, frozen=True):
     actor_name: str
     action: Action
     subject_type: str
-    subject_id: UUID
+    subject_id: UUID | str
     details: Mapping[str, Any]
     request_id: str | None
     trace_id: str | None

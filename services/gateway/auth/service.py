@@ -13,6 +13,7 @@ from services.gateway.auth.token import hash_secret, new_token, parse_token
 from services.gateway.auth.wire import Identity, NewToken, StoredToken
 from services.gateway.database import Database
 from shared.vocabulary.faults import Unauthenticated, Unavailable
+from shared.vocabulary.run_token import RunToken, read_run_token
 
 logger = structlog.get_logger(__name__)
 
@@ -50,6 +51,10 @@ class Authenticator:
         if stored.is_use_unrecorded:
             await self._record_use(token.key_id, stored)
         return stored.identity
+
+    def run_token(self, text: str) -> RunToken | None:
+        """The step for which a token speaks that an executor gave out."""
+        return read_run_token(self._token_key, text)
 
     async def issue(self, connection: AsyncConnection, agent_id: UUID, label: str) -> NewToken:
         """Make a token for an agent. Its secret is in the answer and nowhere else."""

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import msgspec
 
-from shared.vocabulary.limits import MIN_INTERVAL_SECONDS_ADMIN, MIN_INTERVAL_SECONDS_DEFAULT
+from shared.tasks.quotas import shortest_interval_seconds
 from shared.vocabulary.scopes import Scope, is_granted
 
 
@@ -28,9 +28,7 @@ class Identity(msgspec.Struct, frozen=True):
 
     @property
     def shortest_interval_seconds(self) -> int:
-        if self.min_interval_seconds is not None:
-            return self.min_interval_seconds
-        return MIN_INTERVAL_SECONDS_ADMIN if self.is_admin else MIN_INTERVAL_SECONDS_DEFAULT
+        return shortest_interval_seconds(self.min_interval_seconds, is_admin=self.is_admin)
 
     def holds(self, scope: Scope) -> bool:
         return is_granted(scope, self.scopes)

@@ -8,21 +8,37 @@ from litestar.handlers import BaseRouteHandler
 from shared.vocabulary.scopes import Scope
 
 OPTION = "access"
+MEDIA_TYPE = "media_type"
 
 
 class Access(msgspec.Struct, frozen=True):
-    """`scope` None: any agent with a valid token."""
+    """`scope` None: any agent with a valid token. `takes_run_token`: also whoever speaks for one step of a run."""
 
     scope: Scope | None = None
     is_public: bool = False
+    takes_run_token: bool = False
 
 
 def requires(scope: Scope) -> dict[str, Any]:
     return {OPTION: Access(scope)}
 
 
+def run_token_or(scope: Scope) -> dict[str, Any]:
+    return {OPTION: Access(scope, takes_run_token=True)}
+
+
 def any_agent() -> dict[str, Any]:
     return {OPTION: Access()}
+
+
+def produces(media_type: str) -> dict[str, Any]:
+    """Of a route whose answers are not JSON; its errors still are."""
+    return {MEDIA_TYPE: media_type}
+
+
+def media_types_of(handler: BaseRouteHandler) -> frozenset[str]:
+    media_type: str | None = handler.opt.get(MEDIA_TYPE)
+    return frozenset() if media_type is None else frozenset({media_type})
 
 
 def public() -> dict[str, Any]:

@@ -2,17 +2,19 @@
 
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias, TypeVar
+from uuid import UUID
 
 from litestar import Response
 from litestar.di import NamedDependency
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.auth.wire import Identity
-from services.gateway.bells import Bells
 from services.gateway.database import Database
 from services.gateway.http.idempotency import RepeatedCall, fingerprint, once, read_key
 from services.gateway.http.replies import Reply
 from services.gateway.http.trail import AnyRequest, Trail, trail_of
+from shared.runtime.bells import Bells
+from shared.streams.broadcast import Broadcast
 from shared.streams.doorbell import Bell
 
 T = TypeVar("T")
@@ -23,18 +25,28 @@ class Act:
 
     def __init__(self, request: AnyRequest, database: Database, bells: Bells) -> None:
         trail: Trail = trail_of(request.scope)
-        self.caller: Identity = trail.identity
+        self._trail = trail
+        self.run_token = trail.run_token
         self.request_id = trail.request_id
         self.traceparent = trail.traceparent
         self.trace_id = trail.trace_id
         self._request = request
         self._database = database
         self._bells = bells
-        self._wanted: list[Bell] = []
+        self._afterwards: list[Callable[[], None]] = []
 
-    def ring(self, bell: Bell) -> None:
-        """Once the change is committed."""
-        self._wanted.append(bell)
+    @property
+    def caller(self) -> Identity:
+        """Raises Unauthenticated for whoever only speaks for a step of a run."""
+        return self._trail.identity
+
+    def ring(self, bell: Bell | Broadcast, times: int = 1) -> None:
+        """Once the change is committed; `times`: for so many pieces of work."""
+        self.after_commit(lambda: self._bells.want(bell, times))
+
+    def after_commit(self, tell: Callable[[], None]) -> None:
+        """Done once, unless the change is refused or begun anew."""
+        self._afterwards.append(tell)
 
     async def read(self, query: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         return await self._database.read(query)
@@ -44,12 +56,12 @@ class Act:
         call = await self._repeated_call()
 
         async def begun(connection: AsyncConnection) -> Reply:
-            self._wanted.clear()
+            self._afterwards.clear()
             return await (change(connection) if call is None else once(connection, call, change))
 
         reply = await self._database.write(begun)
-        for bell in self._wanted:
-            self._bells.want(bell)
+        for tell in self._afterwards:
+            tell()
         return reply.response()
 
     async def _repeated_call(self) -> RepeatedCall | None:
@@ -57,8 +69,14 @@ class Act:
         key = read_key(request.headers.getall("idempotency-key", [])) if request.method == "POST" else None
         if key is None:
             return None
-        route = f"POST {request.scope['path'].removeprefix('/v1')}"
-        return RepeatedCall(self.caller.agent_id, route, key, fingerprint(await request.body()))
+        route, caller_id = f"POST {request.scope['path'].removeprefix('/v1')}", self._speaker_id()
+        if self.run_token is not None:
+            route = f"{route} {self.run_token.step_id}"
+        return RepeatedCall(caller_id, route, key, fingerprint(await request.body()))
+
+    def _speaker_id(self) -> UUID:
+        """A run that speaks for itself is apart from every agent."""
+        return self.caller.agent_id if self.run_token is None else self.run_token.run_id
 
 
 CurrentAct: TypeAlias = NamedDependency[Act]

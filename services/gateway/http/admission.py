@@ -9,10 +9,11 @@ from litestar.exceptions import InternalServerException
 from litestar.handlers import BaseRouteHandler
 from litestar.typing import FieldDefinition
 
-from services.gateway.http.access import access_of
+from services.gateway.auth.wire import Identity
+from services.gateway.http.access import Access, access_of, media_types_of
 from services.gateway.http.body import NUL, Body, read_json
 from services.gateway.http.faults import NotAcceptable, RequestTimeout, UnsupportedMediaType, invalid_query
-from services.gateway.http.trail import trail_of
+from services.gateway.http.trail import Trail, trail_of
 from shared.vocabulary.decoding import close_match, decode
 from shared.vocabulary.faults import BadRequest, FieldFault, Forbidden
 
@@ -40,23 +41,30 @@ async def admit(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
     access = access_of(handler)
     if access is not None and access.is_public:
         return
-    caller = trail_of(connection.scope).identity
-    _check_accept(connection.headers.get("accept"))
+    caller = _agent(trail_of(connection.scope), access)
+    _check_accept(connection.headers.get("accept"), JSON_TYPES | media_types_of(handler))
     _check_query(connection, handler)
     field = handler.parsed_data_field
     if isinstance(connection, StrictRequest) and field is not None:
         connection.body_read = await _read_body(connection, field)
-    if access is None or (access.scope is not None and not caller.holds(access.scope)):
+    if caller is not None and (access is None or (access.scope is not None and not caller.holds(access.scope))):
         needed = "a scope" if access is None else f"the scope {access.scope}"
         raise Forbidden(f"The token's agent needs {needed} for this.", error_code="insufficient_scope")
 
 
-def _check_accept(accept: str | None) -> None:
+def _agent(trail: Trail, access: Access | None) -> Identity | None:
+    """None for whoever speaks for a step of a run, where that is enough: for which one, the route itself compares."""
+    if access is not None and access.takes_run_token and trail.run_token is not None:
+        return None
+    return trail.identity
+
+
+def _check_accept(accept: str | None, known: frozenset[str]) -> None:
     if accept is None:
         return
     wanted = {part.partition(";")[0].strip().lower() for part in accept.split(",")}
-    if wanted.isdisjoint(JSON_TYPES):
-        raise NotAcceptable("Answers are application/json.")
+    if wanted.isdisjoint(known):
+        raise NotAcceptable("Answers are application/json, those of a stream text/event-stream.")
 
 
 def _check_query(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:

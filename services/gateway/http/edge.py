@@ -69,20 +69,20 @@ class Edge:
         """Raises what no route could change; that the caller is unknown is left to the route."""
         _check_size(scope)
         _check_query_holds_no_token(scope["query_string"])
-        trail.caller = await self._identify(_values(scope["headers"], b"authorization"))
+        given = _values(scope["headers"], b"authorization")
+        trail.caller = await self._identify(given)
         if isinstance(trail.caller, Identity):
             structlog.contextvars.bind_contextvars(agent_id=str(trail.caller.agent_id))
+        else:
+            trail.run_token = self._authenticator.run_token(_bearer(given))
         if "//" in scope["path"]:
             raise trail.refusal or no_such_route()
 
     async def _identify(self, given: list[bytes]) -> Identity | Fault:
         if len(given) > 1:
             raise BadRequest("Send one Authorization header.")
-        scheme, _, token = (given[0] if given else b"").decode("latin-1").partition(" ")
-        if scheme.lower() != "bearer":
-            return unauthenticated()
         try:
-            return await self._authenticator.identify(token.strip())
+            return await self._authenticator.identify(_bearer(given))
         except Fault as fault:
             return fault
 
@@ -136,6 +136,12 @@ class _Exchange:
 
 def _values(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> list[bytes]:
     return [value for key, value in headers if key == name]
+
+
+def _bearer(given: list[bytes]) -> str:
+    """The token in the header, which may be empty or nonsense."""
+    scheme, _, token = (given[0] if given else b"").decode("latin-1").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def _request_id(given: list[bytes]) -> str:

@@ -9,6 +9,7 @@ from opentelemetry.trace import Span
 from services.gateway.auth.wire import Identity
 from shared.telemetry.tracing import trace_id_of, traceparent_of
 from shared.vocabulary.faults import Fault
+from shared.vocabulary.run_token import RunToken
 
 AnyRequest: TypeAlias = Request[Any, Any, Any]
 
@@ -16,7 +17,10 @@ KEY = "trail"
 
 
 class Trail:
-    """`caller` is the agent, or why it is not known: routes that are open to all do not mind."""
+    """`caller` is the agent, or why it is not known: routes that are open to all do not mind. `run_token`: for which
+    step of a run the request speaks, which is nobody on most routes."""
+
+    run_token: RunToken | None = None
 
     def __init__(self, request_id: str, span: Span, caller: Identity | Fault) -> None:
         self.request_id = request_id

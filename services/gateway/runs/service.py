@@ -9,31 +9,47 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.gateway.auth.wire import Identity
 from services.gateway.http.instants import query_instant, wrong_query
 from services.gateway.runs import repository
-from services.gateway.runs.wire import RunFilter, RunView
-from shared.vocabulary.faults import NotFound
+from services.gateway.runs.wire import LogLine, RunFilter, RunStory, RunView
+from shared.vocabulary.faults import Conflict, NotFound
+from shared.vocabulary.states import RunStatus
 
 RANGE_MAX = timedelta(days=366)
 
 
 class RunService:
-    async def find(self, connection: AsyncConnection, caller: Identity, run_id: UUID) -> RunView:
+    async def find(self, connection: AsyncConnection, caller: Identity, run_id: UUID) -> RunStory:
         view = await repository.find_run(connection, run_id, caller.owner_filter)
         if view is None:
-            raise NotFound("There is no such run.")
+            raise no_such_run()
         return view
+
+    async def log(
+        self, connection: AsyncConnection, caller: Identity, run_id: UUID, limit: int, offset: int
+    ) -> tuple[list[LogLine], int]:
+        if await repository.find_status(connection, run_id, caller.owner_filter) is None:
+            raise no_such_run()
+        return await repository.list_log(connection, run_id, limit, offset)
 
     async def list(
         self, connection: AsyncConnection, caller: Identity, filters: RunFilter, limit: int, offset: int
     ) -> tuple[list[RunView], int]:
         return await repository.list_runs(connection, filters, caller.owner_filter, limit, offset)
 
-    async def latest(self, connection: AsyncConnection, caller: Identity, task_id: UUID) -> RunView:
+    async def latest(self, connection: AsyncConnection, caller: Identity, task_id: UUID) -> RunStory:
         view = await repository.find_latest_run(connection, task_id, caller.owner_filter)
         if view is not None:
             return view
         if await repository.task_exists(connection, task_id, caller.owner_filter):
             raise NotFound("This task has no run yet.")
         raise NotFound("There is no such task.")
+
+
+def no_such_run() -> NotFound:
+    return NotFound("There is no such run.")
+
+
+def run_finished(status: RunStatus) -> Conflict:
+    return Conflict(f"The run is {status} already.", error_code="run_finished")
 
 
 def checked(filters: RunFilter) -> RunFilter:

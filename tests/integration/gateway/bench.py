@@ -1,6 +1,8 @@
 """What the gateway's tests work with: a gateway that is served, agents that call it, a look behind it."""
 
+import base64
 import contextlib
+import hashlib
 import os
 import socket
 import subprocess
@@ -17,17 +19,18 @@ import asyncpg
 import httpx
 
 from deploy.local.postgres import EmbeddedPostgres
-from services.gateway.agents.names import name_key
 from services.gateway.auth.token import Token, hash_secret, new_token
 from services.gateway.service import Gateway
 from services.gateway.settings import GatewaySettings
 from shared.database.pool import open_pool
+from shared.vocabulary.names import name_key
 from shared.vocabulary.scopes import DEFAULT_SCOPES, Scope
 from tests.conftest import TEMPLATE
 
 ROOT = Path(__file__).parents[3]
 PATIENCE_SECONDS = 20.0
 TOKEN_KEY = "0123456789-for-tests-only-abcdefghijkl"
+SECRETS_KEY = base64.b64encode(hashlib.sha256(b"for tests only").digest()).decode()
 HTTP_CALL = {"id": "call", "uses": "http.request", "with": {"url": "https://example.com/hook"}}
 
 

@@ -10,7 +10,7 @@ from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.valkey import EmbeddedValkey
 from services.gateway.service import Gateway
 from services.gateway.settings import GatewaySettings
-from tests.integration.gateway.bench import TOKEN_KEY, Bench, Caller, Served, bench, make_database, serving
+from tests.integration.gateway.bench import SECRETS_KEY, TOKEN_KEY, Bench, Caller, Served, bench, make_database, serving
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -33,6 +33,7 @@ def shared_gateway(
         "PAO_DATABASE_URL": database_url,
         "PAO_REDIS_URL": valkey.url(),
         "PAO_TOKEN_KEY": TOKEN_KEY,
+        "PAO_SECRETS_KEY": SECRETS_KEY,
         "PAO_OUTBOUND_ALLOW": "127.0.0.0/8",
     }
     with serving(environment, tmp_path_factory.mktemp("gateway") / "log") as url:

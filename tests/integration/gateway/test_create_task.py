@@ -212,7 +212,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"created_by": "somebody"}, "invalid_id", "created_by"),
     ({"payload": {}}, "required", "payload.pipeline"),
     ({"payload": {"pipeline": []}}, "required", "payload.pipeline"),
-    ({"payload": {"pipeline": [HTTP_CALL, HTTP_CALL]}}, "invalid_pipeline", "payload.pipeline"),
+    ({"payload": {"pipeline": [HTTP_CALL, HTTP_CALL]}}, "invalid_pipeline", "payload.pipeline[1].id"),
     ({"payload": {"pipeline": [HTTP_CALL], "x": 1}}, "unknown_field", "payload.x"),
     ({"payload": {"pipeline": [{**HTTP_CALL, "uses": "shell.run"}]}}, "unknown_tool", "payload.pipeline[0].uses"),
     ({"payload": {"pipeline": [{**HTTP_CALL, "id": "1 2"}]}}, "invalid_pipeline", "payload.pipeline[0].id"),

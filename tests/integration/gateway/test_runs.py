@@ -50,12 +50,25 @@ async def test_a_run_is_shown_with_its_outcome(gateway: Bench, owner: Caller) ->
         "started_at": "2026-11-01T12:00:00Z",
         "finished_at": "2026-11-01T12:00:02Z",
         "lease_owner": "executor-1",
-        "error": {"class": "http_5xx", "message": "503", "retryable": True},
+        "next_attempt_at": None,
+        "cancel_requested_at": None,
+        "error": {
+            "class": "http_5xx",
+            "message": "503",
+            "retryable": True,
+            "step": None,
+            "attempt": None,
+            "next_retry_at": None,
+        },
         "output": {"status": 503},
         "is_output_omitted": False,
         "skip_reason": None,
+        "replay_of": None,
         "trace_id": "0af7651916cd43dd8448eb211c80319c",
         "created_by": task["created_by"],
+        "event": None,
+        "steps": [],
+        "attempts": [],
     }
 
 

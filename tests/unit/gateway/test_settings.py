@@ -1,3 +1,4 @@
+import base64
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ GIVEN = {
     "PAO_REDIS_URL": "redis://somewhere",
     "PAO_TOKEN_KEY": "0123456789-for-tests-only-abcdefghijkl",
 }
+ZEROS = base64.b64encode(bytes(32)).decode()
 
 
 def _told(environment: dict[str, str]) -> str:
@@ -23,6 +25,8 @@ def _told(environment: dict[str, str]) -> str:
     [
         ({"PAO_TOKEN_KEY": "short"}, "PAO_TOKEN_KEY needs at least 32 characters"),
         ({"PAO_TOKEN_KEY": "x" * 40}, "PAO_TOKEN_KEY must be random; the given one repeats itself"),
+        ({"PAO_SECRETS_KEY": ZEROS}, "PAO_SECRETS_KEY is not random; make one with: openssl rand -base64 32"),
+        ({"PAO_SECRETS_KEYS_OLD": ZEROS}, "PAO_SECRETS_KEYS_OLD needs PAO_SECRETS_KEY beside it"),
         ({"PAO_OUTBOUND_ALLOW": "10.0.0.1/8"}, "PAO_OUTBOUND_ALLOW: 10.0.0.1/8 has host bits set"),
         ({"PAO_HTTP_PORT": "80800"}, "PAO_HTTP_PORT: Expected `int` <= 65535"),
         ({"PAO_HTTP_PORT": "0"}, "PAO_HTTP_PORT: Expected `int` >= 1"),

@@ -8,20 +8,22 @@ import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
-from services.gateway.agents.names import clean_name, name_key
+from services.gateway.agents.names import clean_name
 from services.gateway.health.repository import Look
 from services.gateway.health.revision import newest_revision
 from services.gateway.health.service import judge
 from services.gateway.health.wire import Check, Instance
 from services.gateway.tasks.changes import changes_of, check_version
-from services.gateway.tasks.fields import clean_title
-from services.gateway.tasks.pipeline import Payload, check_pipeline, stored_form
-from services.gateway.tasks.schedule import accept, next_time
 from services.gateway.tasks.wire import TaskUpdate
 from shared.outbound.addresses import AddressPolicy
+from shared.pipeline.validation import check_pipeline
+from shared.tasks.fields import clean_title
+from shared.tasks.schedule import accept, next_time
 from shared.timing.exclusions import Range
 from shared.timing.timetable import Timetable
 from shared.vocabulary.faults import Invalid, PreconditionFailed
+from shared.vocabulary.names import name_key
+from shared.vocabulary.pipeline import Payload
 from shared.vocabulary.states import ScheduleKind
 
 NOW = datetime(2026, 6, 1, 12, 30, tzinfo=UTC)
@@ -128,10 +130,13 @@ def test_a_title_that_nobody_can_see_is_refused(title: str, code: str) -> None:
 
 
 def test_what_is_stored_of_a_step_is_what_was_given() -> None:
-    given = {"params": {}, "pipeline": [{"id": "a", "uses": "http.request", "with": {"url": "https://example.com/"}}]}
+    given = {
+        "params": {"a": 1},
+        "pipeline": [{"id": "a", "uses": "http.request", "with": {"url": "https://a.example/"}}],
+    }
     payload = msgspec.convert(given, Payload)
     check_pipeline(payload, AddressPolicy())
-    assert stored_form(payload) == given
+    assert msgspec.to_builtins(payload) == given
 
 
 def test_names_that_look_alike_have_one_key() -> None:

@@ -1,0 +1,1 @@
+"""Approvals: steps that wait for somebody's decision."""

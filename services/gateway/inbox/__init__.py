@@ -1,0 +1,1 @@
+"""Inboxes: messages for agents that fetch them."""

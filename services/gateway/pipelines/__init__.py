@@ -1,0 +1,1 @@
+"""Pipelines before they are stored, and the tools that their steps can use."""

@@ -1,0 +1,39 @@
+"""`/pipelines` and `/tools`."""
+
+from typing import TypeAlias
+
+from litestar import Controller, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody
+
+from services.gateway.http.access import any_agent, requires
+from services.gateway.http.act import CurrentAct
+from services.gateway.pipelines.service import PipelineService
+from services.gateway.pipelines.wire import PipelineDraft, Rehearsed, ToolList, ToolView
+from shared.vocabulary.scopes import Scope
+
+Pipelines: TypeAlias = NamedDependency[PipelineService]
+
+
+class PipelineController(Controller):
+    path = "/pipelines"
+    tags = ("pipelines",)
+
+    @post("/validate", opt=requires(Scope.TASKS_WRITE), status_code=200, summary="See a pipeline before it is saved")
+    async def validate_pipeline(
+        self, act: CurrentAct, pipelines: Pipelines, data: JSONBody[PipelineDraft]
+    ) -> Rehearsed:
+        return await pipelines.rehearse(act.caller, data)
+
+
+class ToolController(Controller):
+    path = "/tools"
+    tags = ("pipelines",)
+
+    @get(opt=any_agent(), summary="List the tools that steps can use")
+    async def list_tools(self, pipelines: Pipelines) -> ToolList:
+        return ToolList(pipelines.tools())
+
+    @get("/{name:str}", opt=any_agent(), summary="Show a tool")
+    async def get_tool(self, pipelines: Pipelines, name: FromPath[str]) -> ToolView:
+        return pipelines.tool(name)
