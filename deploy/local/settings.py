@@ -73,7 +73,7 @@ class Settings:
             "PAO_ADMIN_TOKEN_FILE": str(self.admin_token_file),
             "PAO_TOKEN_KEY_FILE": str(self.token_key_file),
         }
-        return {"PAO_OUTBOUND_ALLOW": LOOPBACK} | inherited | own
+        return {"PAO_OUTBOUND_ALLOW": LOOPBACK, "PAO_PUBLIC_URL": self.url} | inherited | own
 
     def keys_for(self, service: str) -> dict[str, str]:
         """What only those get that seal and open secrets. A key that was given to us is used instead of ours."""

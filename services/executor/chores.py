@@ -14,6 +14,8 @@ from shared.database.statements import load_statements
 logger = structlog.get_logger(__name__)
 
 SQL = load_statements("services.executor", "sql/chores.sql")
+INBOX_SQL = load_statements("services.executor", "sql/inbox.sql")
+INBOX_DAYS = 7
 POOL = "pool"
 
 
@@ -31,10 +33,17 @@ async def prune_idempotency_keys(context: dict[Any, Any]) -> None:
     await pool.execute(SQL["prune_idempotency_keys"].sql)
 
 
+async def prune_inbox(context: dict[Any, Any]) -> None:
+    """What was settled, or has expired, so many days ago."""
+    pool: asyncpg.Pool = context[POOL]
+    await pool.execute(INBOX_SQL["prune_inbox"].sql, INBOX_DAYS)
+
+
 def chores() -> list[CronJob]:
     return [
         cron(_as_arq(make_partitions), hour={0, 6, 12, 18}, minute=17, run_at_startup=True, keep_result=0),
         cron(_as_arq(prune_idempotency_keys), minute={7, 22, 37, 52}, keep_result=0),
+        cron(_as_arq(prune_inbox), minute={12, 27, 42, 57}, keep_result=0),
     ]
 
 

@@ -12,10 +12,11 @@ Positive = Annotated[float, msgspec.Meta(gt=0)]
 
 
 class ExecutorSettings(ServiceSettings, frozen=True, kw_only=True):
-    """`max_jobs`: runs at a time in this process. `job_completion_wait_seconds`: how long a stop waits for them
-    before it hands them back; keep it below the time after which the process is killed. `outbound_allow`: CIDRs,
-    separated by commas, of private ranges that steps may call. `token_key`: the gateway's, for the tokens with which
-    targets of steps answer. `secrets_key`, `secrets_keys_old`: the gateway's, to read secrets by."""
+    """`max_jobs`: runs at a time in this process. `job_completion_wait_seconds`: how long a stop waits for them before
+    it hands them back; keep it below the time after which the process is killed. `outbound_allow`: CIDRs, separated by
+    commas, of private ranges that steps may call. `token_key`: the gateway's, for the tokens with which the targets of
+    steps answer; `public_url`: where they find the gateway. `secrets_key`, `secrets_keys_old`: the gateway's, to read
+    secrets by."""
 
     token_key: str
     max_jobs: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 2000
@@ -25,6 +26,7 @@ class ExecutorSettings(ServiceSettings, frozen=True, kw_only=True):
     lease_renew_seconds: Positive = LEASE_RENEW_SECONDS
     database_pool_size: Annotated[int, msgspec.Meta(ge=2)] = 4
     outbound_allow: str = ""
+    public_url: str | None = None
     secrets_key: str | None = None
     secrets_keys_old: str = ""
 

@@ -28,7 +28,7 @@ def build_toolbox(
             AgentDeliver(pool, redis),
             ApprovalRequest(pool),
             EventPublish(pool, announcer, bells),
-            HttpRequest(policy, connections=settings.max_jobs),
+            HttpRequest(policy, connections=settings.max_jobs, public_url=settings.public_url),
             McpCall(policy, connections=settings.max_jobs),
             Sleep(),
             TaskCreation(pool, bells, policy),

@@ -8,6 +8,7 @@ import msgspec
 
 from shared.pipeline.placing import CODE, Placed
 from shared.pipeline.texts import Text
+from shared.tools.catalogue import CATALOGUE
 from shared.vocabulary.decoding import close_match
 from shared.vocabulary.faults import FieldFault
 
@@ -62,6 +63,14 @@ def faults_of_steps(
             yield _fault(text, f"steps.{name} is this step itself: it has no result yet.")
         elif owner.group >= step.group:
             yield _fault(text, _not_yet(step, name, owner, owners, uses))
+
+
+def faults_of_secrets(step: Placed, text: Text) -> Iterator[FieldFault]:
+    """What most tools are given is stored, and read by others."""
+    spec = CATALOGUE.get(step.text("uses") or "")
+    if SECRETS in text.names and spec is not None and not spec.takes_secrets:
+        takers = ", ".join(name for name, each in CATALOGUE.items() if each.takes_secrets)
+        yield _fault(text, f"Secrets are given to {takers} only: what {spec.name} is given is stored.")
 
 
 def owners_of(steps: Sequence[Placed]) -> dict[str, Placed]:

@@ -14,6 +14,7 @@ from shared.pipeline.references import (
     STEPS,
     Known,
     faults_of_known,
+    faults_of_secrets,
     faults_of_steps,
     owners_of,
     roots_in,
@@ -88,7 +89,12 @@ def _faults_of_texts(steps: Sequence[Placed], params: Mapping[str, object]) -> I
             yield step, each
             continue
         known = Known(roots_in(step, each), {**MEMBERS, PARAMS: params.keys()})
-        for fault in (*faults_of_known(each, known), *faults_of_steps(step, each, owners, uses)):
+        judged = (
+            *faults_of_known(each, known),
+            *faults_of_steps(step, each, owners, uses),
+            *faults_of_secrets(step, each),
+        )
+        for fault in judged:
             yield step, fault
 
 

@@ -25,7 +25,8 @@ def nothing_to_check(_arguments: Mapping[str, Any], _policy: AddressPolicy, _fie
 class ToolSpec(msgspec.Struct, frozen=True, kw_only=True):
     """`input` is the struct that `with` must fit; `output` a JSON Schema; `example` a whole step; `scope` what the
     task's owner must hold when the step runs; `is_pure`: without effect, so that doing it again cannot be noticed;
-    `can_wait`: it may park its run, for an answer if `is_answered`, else for a time."""
+    `can_wait`: it may park its run, for an answer if `is_answered`, else for a time; `takes_secrets`: nothing
+    that it is given is stored as it is."""
 
     name: str
     summary: str
@@ -38,6 +39,7 @@ class ToolSpec(msgspec.Struct, frozen=True, kw_only=True):
     is_pure: bool = False
     can_wait: bool = False
     is_answered: bool = True
+    takes_secrets: bool = False
 
     @property
     def input_schema(self) -> Mapping[str, Any]:

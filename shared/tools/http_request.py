@@ -206,5 +206,6 @@ HTTP_REQUEST = ToolSpec(
         },
     },
     check=check_open_request,
+    takes_secrets=True,
     can_wait=True,
 )

@@ -88,4 +88,5 @@ MCP_CALL = ToolSpec(
         },
     },
     check=check_open_call,
+    takes_secrets=True,
 )

@@ -16,7 +16,8 @@ class TransformInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 TRANSFORM = ToolSpec(
     name="transform",
     summary="Compute a value.",
-    description="Gives `value` with every `${…}` in it evaluated. It calls nobody.",
+    description="Gives `value` with every `${…}` in it evaluated. It calls nobody. "
+    "A secret in its output is shown as [secret], to later steps too.",
     input=TransformInput,
     output={},
     example={
@@ -25,4 +26,5 @@ TRANSFORM = ToolSpec(
         "with": {"value": {"text": "Hello ${params.name}", "urgent": "${params.level > 3}"}},
     },
     is_pure=True,
+    takes_secrets=True,
 )

@@ -99,6 +99,7 @@ def test_the_services_get_urls_and_files_but_nothing_of_libpq() -> None:
         "PAO_REDIS_URL": "redis://r",
         "PAO_ADMIN_TOKEN_FILE": "/data/admin-token",
         "PAO_TOKEN_KEY_FILE": "/data/token-key",
+        "PAO_PUBLIC_URL": "http://127.0.0.1:8080",
         "PAO_OUTBOUND_ALLOW": "127.0.0.0/8,::1/128",
     }
 

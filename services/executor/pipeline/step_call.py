@@ -68,6 +68,8 @@ class StepCaller:
             if (end := self._end_of_known(step, known)) is not None:
                 return end
         arguments: dict[str, Any] = program.arguments.render(variables)  # type: ignore[assignment]  # `with` is a map
+        if not program.spec.takes_secrets:
+            arguments = self._redactor.value(arguments)
         record = self._begun(step_id, known, arguments)
         self._journal.note(record)
         if step.on_unknown == "fail" or program.spec.awaits_answer(arguments):
@@ -166,7 +168,7 @@ class StepCaller:
     async def _call(
         self, spec: ToolSpec, step: Step, record: StepRecord, arguments: Mapping[str, Any]
     ) -> Failed | Parked | None:
-        context = self._context(record, self._token_of(record.step_id) if spec.can_wait else "")
+        context = self._context(record, self._token_of(record.step_id) if spec.awaits_answer(arguments) else "")
         limit = asyncio.timeout(step.timeout_seconds)
         try:
             async with limit:
@@ -180,20 +182,25 @@ class StepCaller:
             timed_out = ToolFault(ErrorClass.TIMEOUT, message, retryable=True)
             return self._refused(step, record, timed_out)
         if isinstance(answer, Waiting):
-            return self._parked(record, answer)
-        output = self._redactor.value(answer)
+            return self._parked(record, answer, self._shown(answer.output, context))
+        output = self._shown(answer, context)
         succeeded = msgspec.structs.replace(
             record, status=StepStatus.SUCCEEDED, output=output, finished_at=self._clock()
         )
         self._journal.note(succeeded)
         return None
 
-    def _parked(self, record: StepRecord, waiting: Waiting) -> Parked:
+    def _shown(self, output: object, context: StepContext) -> object:
+        """As it may be stored: a receiver that echoes what it was sent must not give its token to every reader."""
+        shown = self._redactor.value(output)
+        return Redactor((context.callback_token,)).value(shown) if context.callback_token else shown
+
+    def _parked(self, record: StepRecord, waiting: Waiting, output: object) -> Parked:
         self._journal.note(
             msgspec.structs.replace(
                 record,
                 status=StepStatus.WAITING,
-                output=self._redactor.value(waiting.output),
+                output=output,
                 wait_kind=waiting.kind,
                 wait_seconds=waiting.seconds,
             )

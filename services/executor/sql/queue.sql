@@ -226,7 +226,8 @@ WITH outcome AS MATERIALIZED (
            next_attempt_at = CASE WHEN o.retry_in_seconds IS NOT NULL
                                   THEN now() + make_interval(secs => o.retry_in_seconds) END,
            output = o.output,
-           error = o.error,
+           -- Whoever asked for the end may have said why.
+           error = CASE WHEN o.status = 'canceled' AND run.error ->> 'class' = 'canceled' THEN run.error ELSE o.error END,
            trace_id = o.trace_id
       FROM outcome o
      WHERE run.id = o.id

@@ -166,6 +166,12 @@ NAMES = [
     Bad("an unknown member of run", [transform("a", "${run.attemt}")], at("[0].with.value"), "run.attemt"),
     Bad("an unknown member of task", [transform("a", "${task.payload}")], at("[0].with.value"), "task.payload"),
     Bad("all secrets at once", [transform("a", "${secrets}")], at("[0].with.value"), "Name each secret"),
+    Bad(
+        "a secret where it would be stored",
+        [{"id": "a", "uses": "event.publish", "with": {"topic": "a.b", "payload": {"key": "${secrets.key}"}}}],
+        at("[0].with.payload.key"),
+        "is stored",
+    ),
     Bad("an item without a foreach", [transform("a", "${item}")], at("[0].with.value"), "foreach"),
     Bad("an index without a foreach", [transform("a", "${index}")], at("[0].with.value"), "foreach"),
     Bad("an item in the foreach itself", [transform("a", foreach="item.list")], at("[0].foreach")),
