@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import cel
 import msgspec
 
 from shared.events.cost import steps_at_most
+from shared.expressions.library import cel
 from shared.timing.exclusions import Exclusion, compile_exclusions
 from shared.timing.zones import load_zone
 from shared.vocabulary.topics import ONE, REST, matches

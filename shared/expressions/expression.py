@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from typing import Final
 
-import cel
-
 from shared.expressions.cost import Cost
 from shared.expressions.explanation import explain_evaluation, explain_syntax
 from shared.expressions.fault import ExpressionFault
+from shared.expressions.library import cel
 from shared.expressions.limits import EXPRESSION_CHARACTERS
 from shared.expressions.missing import missing_variable
 from shared.expressions.needs import Need, members_of, needs_of, pruned

@@ -2,9 +2,8 @@
 
 import re
 
-import cel
-
 from shared.events.cost import DEPTH_MAX, comprehension_depth
+from shared.expressions.library import cel
 from shared.timing.fault import TOO_COMPLEX, ScheduleFault
 from shared.vocabulary.states import ScheduleKind
 from shared.vocabulary.topics import problem_of_pattern
