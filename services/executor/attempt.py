@@ -90,7 +90,7 @@ class Attempt:
         known = await means.journals.read(work) if work.fence > 1 else []
         self._journal = Journal(work, means.journals, known, is_kept=bool(known) or not program.is_plain)
         secrets = await secrets_of(work, program, means.secrets)
-        redactor = Redactor(secrets.values())
+        redactor = Redactor(secrets.values()) if secrets else Redactor.NOTHING
         bind_redactor(redactor)
         caller = StepCaller(
             work,

@@ -144,6 +144,7 @@ class LifeOfASchedule(RuleBasedStateMachine):
         self.moved: set[UUID] = set()
         self.claimed: list[Work] = []
         self.leases: dict[UUID, tuple[int, datetime]] = {}
+        self.released: set[UUID] = set()
         self.outcomes: dict[UUID, tuple[object, ...]] = {}
 
     @property
@@ -235,11 +236,12 @@ class LifeOfASchedule(RuleBasedStateMachine):
             assert work.fence > fence, "a fence that does not grow fences nobody off"
             assert work.id not in self.outcomes, "claimed after its outcome"
             self.leases[work.id] = work.fence, self.now + LEASE
+            self.released.discard(work.id)
             self.claimed.append(work)
         return taken
 
     def _record(self, work: Work, result: str) -> None:
-        is_held = self.leases.get(work.id, (0,))[0] == work.fence
+        is_held = self.leases.get(work.id, (0,))[0] == work.fence and work.id not in self.released
         outcome = decide(RESULTS[result], work)
         refused = self.world.run(self._recorder().record([Finished(work, outcome, None)]))
         assert refused == (0 if is_held else 1), "only the last to claim may record, and only once"
@@ -248,6 +250,7 @@ class LifeOfASchedule(RuleBasedStateMachine):
             self.leases[work.id] = (
                 (work.fence, self.now) if outcome.retry_in_seconds is not None else (NO_FENCE, self.now)
             )
+            self.released.add(work.id)
 
     # The gateway.
 

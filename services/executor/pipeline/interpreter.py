@@ -42,10 +42,10 @@ class Interpreter:
         """Raises LeaseGone."""
         for group in self._program.groups:
             if len(group) == 1:
-                ends = [await self._run_step(group[0], is_alone=True)]
+                end = await self._run_step(group[0], is_alone=True)
             else:
                 ends = await together([self._starter(step) for step in group], len(group))
-            end = weightiest(ends, self._work)
+                end = weightiest(ends, self._work)
             if end is not None:
                 return end
         return Succeeded(self._output())

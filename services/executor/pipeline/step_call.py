@@ -70,14 +70,24 @@ class StepCaller:
         arguments: dict[str, Any] = program.arguments.render(variables)  # type: ignore[assignment]  # `with` is a map
         if not program.spec.takes_secrets:
             arguments = self._redactor.value(arguments)
-        record = self._begun(step_id, known, arguments)
-        self._journal.note(record)
-        if step.on_unknown == "fail" or program.spec.awaits_answer(arguments):
+        record = self._begun(step_id, known)
+        if program.spec.is_pure:
+            return await self._compute(program.spec, step, record, arguments)
+        return await self._act_on_record(program.spec, step, record, arguments, is_alone=is_alone)
+
+    async def _act_on_record(
+        self, spec: ToolSpec, step: Step, record: StepRecord, arguments: Mapping[str, Any], *, is_alone: bool
+    ) -> Failed | Parked | None:
+        """The beginning is in the journal before the call goes out, where somebody may have to rely on it."""
+        if step.on_unknown == "fail" or spec.awaits_answer(arguments):
             self._journal.is_kept = True
-        if self._journal.is_kept and not program.spec.is_pure:
+        if self._journal.is_kept:
+            record = msgspec.structs.replace(record, input_digest=self._digest(arguments))
+        self._journal.note(record)
+        if self._journal.is_kept:
             await self._journal.write()
-        end = await self._call(program.spec, step, record, arguments)
-        if end is None and not is_alone and not program.spec.is_pure:
+        end = await self._call(spec, step, record, arguments)
+        if end is None and not is_alone:
             await self._journal.write()
         return end
 
@@ -153,42 +163,65 @@ class StepCaller:
         self.fail(known.step_id, failed, is_final=False)
         return failed
 
-    def _begun(self, step_id: str, known: StepRecord | None, arguments: Mapping[str, Any]) -> StepRecord:
+    def _begun(self, step_id: str, known: StepRecord | None) -> StepRecord:
         attempt = self._work.attempt if known is None and self._is_plain else 1
         if known is not None:
             attempt = known.attempt if known.status is StepStatus.WAITING else known.attempt + 1
-        return StepRecord(
-            step_id=step_id,
-            status=StepStatus.RUNNING,
-            attempt=attempt,
-            started_at=self._clock(),
-            input_digest=self._digest(arguments) if self._journal.is_kept else None,
-        )
+        return StepRecord(step_id=step_id, status=StepStatus.RUNNING, attempt=attempt, started_at=self._clock())
+
+    async def _compute(
+        self, spec: ToolSpec, step: Step, record: StepRecord, arguments: Mapping[str, Any]
+    ) -> Failed | None:
+        """What acts on nothing needs neither a limit nor a note before it."""
+        try:
+            answer = await self._toolbox[spec.name].call(arguments, self._context(record, ""))
+        except ToolFault as fault:
+            return self._refused(step, record, fault)
+        self._succeed(record, self._redactor.value(answer))
+        return None
 
     async def _call(
         self, spec: ToolSpec, step: Step, record: StepRecord, arguments: Mapping[str, Any]
     ) -> Failed | Parked | None:
         context = self._context(record, self._token_of(record.step_id) if spec.awaits_answer(arguments) else "")
+        try:
+            answer = await self._answer_in_time(spec, step, arguments, context)
+        except ToolFault as fault:
+            return self._refused(step, record, fault)
+        if isinstance(answer, Waiting):
+            return self._parked(record, answer, self._shown(answer.output, context))
+        self._succeed(record, self._shown(answer, context))
+        return None
+
+    async def _answer_in_time(
+        self, spec: ToolSpec, step: Step, arguments: Mapping[str, Any], context: StepContext
+    ) -> object:
+        tool = self._toolbox[spec.name]
+        if step.timeout_seconds is None:
+            return await tool.call(arguments, context)
         limit = asyncio.timeout(step.timeout_seconds)
         try:
             async with limit:
-                answer = await self._toolbox[spec.name].call(arguments, context)
-        except ToolFault as fault:
-            return self._refused(step, record, fault)
+                return await tool.call(arguments, context)
         except TimeoutError:
             if not limit.expired():
                 raise
-            message = f"The step {step.id!r} was not finished after {step.timeout_seconds:g} s."
-            timed_out = ToolFault(ErrorClass.TIMEOUT, message, retryable=True)
-            return self._refused(step, record, timed_out)
-        if isinstance(answer, Waiting):
-            return self._parked(record, answer, self._shown(answer.output, context))
-        output = self._shown(answer, context)
-        succeeded = msgspec.structs.replace(
-            record, status=StepStatus.SUCCEEDED, output=output, finished_at=self._clock()
+        message = f"The step {step.id!r} was not finished after {step.timeout_seconds:g} s."
+        raise ToolFault(ErrorClass.TIMEOUT, message, retryable=True)
+
+    def _succeed(self, record: StepRecord, output: object) -> None:
+        ended_at = self._clock()
+        self._journal.note(
+            StepRecord(
+                step_id=record.step_id,
+                status=StepStatus.SUCCEEDED,
+                attempt=record.attempt,
+                started_at=record.started_at,
+                finished_at=ended_at,
+                input_digest=record.input_digest,
+                output=output,
+            )
         )
-        self._journal.note(succeeded)
-        return None
 
     def _shown(self, output: object, context: StepContext) -> object:
         """As it may be stored: a receiver that echoes what it was sent must not give its token to every reader."""

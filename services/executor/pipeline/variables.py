@@ -24,14 +24,14 @@ async def variables_of(
     work: Work, program: Program, secrets: Mapping[str, str], previous: PreviousOutput
 ) -> dict[str, Any]:
     """`steps` is empty here: it fills while the run goes on. What follows an outcome is told of the run that it
-    follows, and of that run's event."""
+    follows, and of that run's event. What nothing reads is not made."""
     followed = work.event if work.source is Source.HOOK else None
     return {
         "params": work.payload.get("params", {}),
         "steps": {},
         "event": followed["event"] if followed else work.event,
-        "run": followed["run"] if followed else _run(work),
-        "task": _task(work),
+        "run": (followed["run"] if followed else _run(work)) if "run" in program.names else None,
+        "task": _task(work) if "task" in program.names else None,
         "previous": await previous(work) if "previous" in program.names else None,
         "secrets": secrets,
     }
