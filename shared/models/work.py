@@ -21,11 +21,14 @@ class DueWork(Base):
         Index("due_work_task_id_idx", "task_id"),
         # At most one run in progress of a task that must not overlap itself: whoever is second is told by this index.
         Index("due_work_serial_key", "serial_key", unique=True, postgresql_where=text("serial_key IS NOT NULL")),
+        Index("due_work_slot_idx", "agent_id", "concurrency_key", postgresql_where=text("holds_slot")),
         Index(
-            "due_work_concurrency_key_idx",
+            "due_work_held_key_idx",
             "agent_id",
             "concurrency_key",
-            postgresql_where=text("concurrency_key IS NOT NULL"),
+            "run_at",
+            "id",
+            postgresql_where=text("held_until IS NOT NULL AND concurrency_key IS NOT NULL"),
         ),
         Index("due_work_held_idx", "task_id", "run_at", "id", postgresql_where=text("held_until IS NOT NULL")),
         {
@@ -64,6 +67,8 @@ class DueWork(Base):
     holds_slot: Mapped[bool] = mapped_column(server_default=text("false"))
     # Its start was entered in the window of its rate limit.
     is_rate_reserved: Mapped[bool] = mapped_column(server_default=text("false"))
+    # When it was first begun. Counters cannot tell: an attempt that parks is not counted, nor is a lease that starts nothing.
+    started_at: Mapped[datetime | None]
     # Starts since anything was recorded: 1 for what runs, more for what may have killed its executor.
     unended_starts: Mapped[int] = mapped_column(server_default=text("0"))
     # What it waits for has come: it runs as soon as it is parked.

@@ -108,12 +108,20 @@ def upgrade() -> None:
     )
     op.add_column("due_work", sa.Column("unended_starts", sa.Integer(), server_default=sa.text("0"), nullable=False))
     op.add_column("due_work", sa.Column("is_answered", sa.Boolean(), server_default=sa.text("false"), nullable=False))
+    op.add_column("due_work", sa.Column("started_at", sa.DateTime(timezone=True), nullable=True))
     op.create_index(
-        "due_work_concurrency_key_idx",
+        "due_work_slot_idx",
         "due_work",
         ["agent_id", "concurrency_key"],
         unique=False,
-        postgresql_where=sa.text("concurrency_key IS NOT NULL"),
+        postgresql_where=sa.text("holds_slot"),
+    )
+    op.create_index(
+        "due_work_held_key_idx",
+        "due_work",
+        ["agent_id", "concurrency_key", "run_at", "id"],
+        unique=False,
+        postgresql_where=sa.text("held_until IS NOT NULL AND concurrency_key IS NOT NULL"),
     )
     op.create_index(
         "due_work_held_idx",
@@ -206,9 +214,9 @@ def downgrade() -> None:
     op.drop_column("run_step", "wait_kind")
     op.drop_index("due_work_serial_key", table_name="due_work", postgresql_where=sa.text("serial_key IS NOT NULL"))
     op.drop_index("due_work_held_idx", table_name="due_work", postgresql_where=sa.text("held_until IS NOT NULL"))
-    op.drop_index(
-        "due_work_concurrency_key_idx", table_name="due_work", postgresql_where=sa.text("concurrency_key IS NOT NULL")
-    )
+    op.drop_index("due_work_held_key_idx", table_name="due_work")
+    op.drop_index("due_work_slot_idx", table_name="due_work")
+    op.drop_column("due_work", "started_at")
     op.drop_column("due_work", "is_answered")
     op.drop_column("due_work", "unended_starts")
     op.drop_column("due_work", "is_rate_reserved")
