@@ -2,21 +2,29 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from uuid import UUID
 
 import msgspec
 
 from shared.vocabulary.limits import BUFFERED_RUNS
-from shared.vocabulary.states import OverlapPolicy, SkipReason, Source
+from shared.vocabulary.states import OverlapPolicy, SkipReason, Source, TaskStatus
 
 # What began within this time of when it was due was on time: whatever came due beside it overlaps. What was due longer
 # before the other began is late because nobody could run it, and waits for its turn instead.
 ON_TIME = timedelta(seconds=1)
-# Whoever is next looks again soon, in case that the end of the other was missed; the rest look seldom.
+# The end of a run lets the next one go. Whoever is next looks again soon all the same, in case that the two crossed;
+# the rest look the more seldom the longer the line is, so that it costs the others nothing.
 HOLD_FIRST_SECONDS = 2.0
-HOLD_SECONDS = 30.0
+HOLD_SECONDS = 60.0
+HOLD_SECONDS_EACH = 0.5
 # A start may be seen a moment after the time that was reserved for it.
 RATE_MARGIN = timedelta(milliseconds=50)
+
+
+STOPPED: Mapping[TaskStatus, SkipReason] = MappingProxyType(
+    {TaskStatus.PAUSED: SkipReason.TASK_PAUSED, TaskStatus.CANCELED: SkipReason.TASK_CANCELED}
+)
 
 
 class RateLimit(msgspec.Struct, frozen=True):
@@ -37,7 +45,8 @@ class Holder(msgspec.Struct, frozen=True):
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of one claimed row. `waiting_before`: rows of its task that wait and are due before it."""
+    """What is known of one claimed row. `waiting`: rows of its task that stand back, as far as they were counted;
+    `is_behind`: one of them was due before it. `is_of_this_revision`: its task was not changed since it was made."""
 
     id: UUID
     fence: int
@@ -47,18 +56,22 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     scheduled_for: datetime
     source: Source
     is_started: bool
+    serial_key: UUID | None
     is_agent_active: bool
+    task_status: TaskStatus
+    is_of_this_revision: bool
     overlap_policy: OverlapPolicy
     concurrency_key: str | None
     concurrency_limit: int
     expires_after_seconds: int | None
     rate_limit: RateLimit | None
     is_rate_reserved: bool
-    waiting_before: int
+    waiting: int
+    is_behind: bool
 
     @property
     def window(self) -> tuple[UUID, str] | None:
-        if self.rate_limit is None or self.is_rate_reserved or self.source is Source.HOOK:
+        if self.rate_limit is None or self.is_rate_reserved or self.is_started or self.source is Source.HOOK:
             return None
         return self.agent_id, self.rate_limit.key or f"task:{self.task_id}"
 
@@ -90,13 +103,19 @@ class Skip(msgspec.Struct, frozen=True):
     reason: SkipReason
 
 
+class Withdraw(msgspec.Struct, frozen=True):
+    """Its task was stopped or changed while it was looked at."""
+
+    reason: SkipReason
+
+
 class Expire(msgspec.Struct, frozen=True):
     """Its time to begin is over."""
 
     after_seconds: int
 
 
-Verdict = Start | Hold | Delay | Skip | Expire
+Verdict = Start | Hold | Delay | Skip | Withdraw | Expire
 
 
 class Standing:
@@ -126,8 +145,14 @@ class Standing:
     def _refusal(self, facts: Facts) -> Verdict | None:
         if not facts.is_agent_active:
             return Skip(SkipReason.AGENT_DISABLED)
+        if facts.is_started or facts.source is Source.HOOK:
+            return None
+        if facts.task_status in STOPPED:
+            return Withdraw(STOPPED[facts.task_status])
+        if not facts.is_of_this_revision:
+            return Withdraw(SkipReason.SCHEDULE_CHANGED)
         after = facts.expires_after_seconds
-        if after is not None and not facts.is_started and self.now > facts.scheduled_for + timedelta(seconds=after):
+        if after is not None and self.now > facts.scheduled_for + timedelta(seconds=after):
             return Expire(after)
         return None
 
@@ -135,15 +160,17 @@ class Standing:
         if facts.is_started or not is_serial(facts):
             return None
         holder = self._holders.get(facts.task_id)
-        waiting = facts.waiting_before + self._held.get(facts.task_id, 0)
         if holder is None:
-            return Hold(HOLD_FIRST_SECONDS) if waiting else None
-        return overlapping(facts, holder, waiting)
+            return Hold(HOLD_FIRST_SECONDS) if facts.is_behind else None
+        return overlapping(facts, holder, self._waiting(facts))
+
+    def _waiting(self, facts: Facts) -> int:
+        return facts.waiting + self._held.get(facts.task_id, 0)
 
     def _slot(self, facts: Facts) -> Verdict | None:
         if facts.slot is None or self._slots.get(facts.slot, 0) < facts.concurrency_limit:
             return None
-        return _hold(facts.waiting_before + self._held.get(facts.task_id, 0))
+        return _hold(self._waiting(facts))
 
     def _rate(self, facts: Facts) -> Verdict | None:
         if facts.window is None or facts.rate_limit is None:
@@ -154,6 +181,8 @@ class Standing:
     def _start(self, facts: Facts) -> Start:
         if facts.slot is not None:
             self._slots[facts.slot] = self._slots.get(facts.slot, 0) + 1
+        if facts.is_started:
+            return Start(facts.serial_key, facts.slot is not None)
         if not is_serial(facts):
             return Start(None, facts.slot is not None)
         self._holders[facts.task_id] = Holder(facts.id, self.now, is_leased=True)
@@ -161,7 +190,7 @@ class Standing:
 
 
 def overlapping(facts: Facts, holder: Holder, waiting: int) -> Hold | Skip:
-    """What becomes of an occurrence whose task has a run in progress, and `waiting` others before it in the queue."""
+    """What becomes of an occurrence whose task has a run in progress, while `waiting` others stand back already."""
     match facts.overlap_policy:
         case OverlapPolicy.SKIP if holder.started_at - facts.run_at <= ON_TIME:
             return Skip(SkipReason.OVERLAP)
@@ -177,13 +206,13 @@ def overlapping(facts: Facts, holder: Holder, waiting: int) -> Hold | Skip:
 
 def reserve(starts: Sequence[datetime], now: datetime, rate: RateLimit) -> tuple[datetime, list[datetime]]:
     """When the next start may be, and the starts that count from then on: no window of the period holds more than
-    `limit` of them."""
+    `limit` of them. A task with a larger limit may share the window, so that no shorter one is given back."""
     counted = list(starts[-rate.limit :])
     if len(counted) < rate.limit:
         start_at = max([now, *counted[-1:]])
     else:
         start_at = max(now, counted[0] + timedelta(seconds=rate.period_seconds) + RATE_MARGIN)
-    return start_at, [*counted, start_at][-rate.limit :]
+    return start_at, [*starts, start_at][-max(rate.limit, len(starts)) :]
 
 
 def is_serial(facts: Facts) -> bool:
@@ -191,4 +220,4 @@ def is_serial(facts: Facts) -> bool:
 
 
 def _hold(waiting: int) -> Hold:
-    return Hold(HOLD_SECONDS if waiting else HOLD_FIRST_SECONDS)
+    return Hold(HOLD_SECONDS + HOLD_SECONDS_EACH * waiting if waiting else HOLD_FIRST_SECONDS)

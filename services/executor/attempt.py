@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -10,7 +10,7 @@ import asyncpg
 import msgspec
 
 from services.executor.journal import Journal, JournalWriter, StepRecord
-from services.executor.outcome import Canceled, Failed, Result, is_beyond_retries
+from services.executor.outcome import Canceled, Failed, Result, is_beyond_retries, is_last_attempt
 from services.executor.pipeline.hooks import program_of_hook
 from services.executor.pipeline.interpreter import Interpreter
 from services.executor.pipeline.program import Program, Programs
@@ -44,16 +44,15 @@ class Attempt:
     """Never raises for what a payload or a receiver can do; cancellation and LeaseGone pass through. `steps` is what
     the journal still lacks when it has ended, however it did."""
 
-    def __init__(self, work: Work, means: Means, traceparent: str | None) -> None:
+    def __init__(self, work: Work, means: Means, traceparent: str | None, claimed_at: float) -> None:
+        """`claimed_at`: when the claim was sent, on the monotonic clock."""
         self._work = work
         self._means = means
         self._traceparent = traceparent
-        self._began_at = time.monotonic()
+        self._claimed_at = claimed_at
         self._journal: Journal | None = None
 
     async def run(self) -> Result:
-        if is_beyond_retries(self._work):
-            return Failed(ErrorClass.LEASE_LOST, "Every executor that tried this run was lost.", is_retryable=True)
         try:
             program = self._program()
         except msgspec.ValidationError as error:
@@ -61,6 +60,9 @@ class Attempt:
         except ExpressionFault as fault:
             message = f"The payload cannot be executed: {fault.path}: {fault.message}"
             return Failed(ErrorClass.TEMPLATE, message, is_retryable=False)
+        if is_beyond_retries(self._work, program.most_retries):
+            message = "Its lease was lost more often than it may be tried."
+            return Failed(ErrorClass.LEASE_LOST, message, is_retryable=True)
         limit = asyncio.timeout(self._work.timeout_seconds)
         try:
             async with limit:
@@ -76,7 +78,9 @@ class Attempt:
         if self._journal is None:
             return ()
         if isinstance(result, Canceled):
-            self._end_running(ErrorClass.CANCELED, "The run was canceled.")
+            self._end(self._journal.running(), ErrorClass.CANCELED, "The run was canceled.")
+        if isinstance(result, Canceled) or (isinstance(result, Failed) and is_last_attempt(result, self._work)):
+            self._end(self._journal.waiting(), ErrorClass.CANCELED, "The run ended without it.")
         return self._journal.unwritten()
 
     def _program(self) -> Program:
@@ -108,7 +112,7 @@ class Attempt:
 
     def _now(self) -> datetime:
         """The database's clock: that of the claim, carried on by ours."""
-        return self._work.claimed_at + timedelta(seconds=time.monotonic() - self._began_at)
+        return self._work.claimed_at + timedelta(seconds=time.monotonic() - self._claimed_at)
 
     async def _previous_output(self, work: Work) -> object:
         return await self._means.pool.fetchval(SQL["previous_output"].sql, work.task_id, work.id)
@@ -118,13 +122,16 @@ class Attempt:
         running = sorted(record.step_id for record in self._journal.running()) if self._journal else []
         where = f" (at {', '.join(running[:5])})" if running else ""
         message = f"The run was not finished after {seconds:g} s{where}."
-        self._end_running(ErrorClass.TIMEOUT, message)
+        if self._journal is not None:
+            self._end(self._journal.running(), ErrorClass.TIMEOUT, message)
         return Failed(ErrorClass.TIMEOUT, message, is_retryable=True, step_id=running[0] if running else None)
 
-    def _end_running(self, error_class: ErrorClass, message: str) -> None:
+    def _end(self, records: Iterable[StepRecord], error_class: ErrorClass, message: str) -> None:
         if self._journal is None:
             return
         error = {"class": error_class.value, "message": message, "retryable": error_class is ErrorClass.TIMEOUT}
-        for record in self._journal.running():
-            ended = msgspec.structs.replace(record, status=StepStatus.FAILED, error=error, finished_at=self._now())
+        for record in records:
+            ended = msgspec.structs.replace(
+                record, status=StepStatus.FAILED, error=error, finished_at=self._now(), wait_seconds=None
+            )
             self._journal.note(ended)

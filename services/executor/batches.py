@@ -16,15 +16,23 @@ T = TypeVar("T")
 
 class Batches(Generic[T]):
     """`write` is given up to `size` items at a time, in the order in which they came. What it raises is logged, and the
-    items wait: nothing is given up while the process lives."""
+    items wait: nothing is given up while the process lives. `last_words_seconds`: how long a stop waits for a database
+    that is away; None for as long as it takes."""
 
     def __init__(
-        self, write: Callable[[list[T]], Awaitable[None]], *, name: str, collect_seconds: float, size: int
+        self,
+        write: Callable[[list[T]], Awaitable[None]],
+        *,
+        name: str,
+        collect_seconds: float,
+        size: int,
+        last_words_seconds: float | None = None,
     ) -> None:
         self._write = write
         self._name = name
         self._collect_seconds = collect_seconds
         self._size = size
+        self._last_words_seconds = last_words_seconds
         self._waiting: list[T] = []
         self._in_flight = 0
         self._is_something_waiting = asyncio.Event()
@@ -45,7 +53,13 @@ class Batches(Generic[T]):
         self._is_closing = True
         self._is_something_waiting.set()
         self._is_full.set()
-        if self._task is not None:
+        if self._task is None:
+            return
+        await asyncio.wait({self._task}, timeout=self._last_words_seconds)
+        if not self._task.done():
+            logger.warning("batch_given_up", batches=self._name, items=self.waiting)
+            self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
             await self._task
 
     def add(self, item: T) -> None:

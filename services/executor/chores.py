@@ -15,7 +15,10 @@ logger = structlog.get_logger(__name__)
 
 SQL = load_statements("services.executor", "sql/chores.sql")
 INBOX_SQL = load_statements("services.executor", "sql/inbox.sql")
+APPROVAL_SQL = load_statements("services.executor", "sql/approvals.sql")
 INBOX_DAYS = 7
+# As long as anybody may ask who decided what; the audit log keeps it longer.
+APPROVAL_DAYS = 90
 POOL = "pool"
 
 
@@ -39,11 +42,18 @@ async def prune_inbox(context: dict[Any, Any]) -> None:
     await pool.execute(INBOX_SQL["prune_inbox"].sql, INBOX_DAYS)
 
 
+async def prune_approvals(context: dict[Any, Any]) -> None:
+    """What was decided, or has expired, so many days ago."""
+    pool: asyncpg.Pool = context[POOL]
+    await pool.execute(APPROVAL_SQL["prune_approvals"].sql, APPROVAL_DAYS)
+
+
 def chores() -> list[CronJob]:
     return [
         cron(_as_arq(make_partitions), hour={0, 6, 12, 18}, minute=17, run_at_startup=True, keep_result=0),
         cron(_as_arq(prune_idempotency_keys), minute={7, 22, 37, 52}, keep_result=0),
         cron(_as_arq(prune_inbox), minute={12, 27, 42, 57}, keep_result=0),
+        cron(_as_arq(prune_approvals), minute={3, 33}, keep_result=0),
     ]
 
 

@@ -3,13 +3,12 @@
 import time
 from collections.abc import Sequence
 from datetime import datetime
-from enum import StrEnum
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import asyncpg
 import msgspec
 
-from services.executor.work import Work
+from services.executor.work import Work, known_word
 from shared.database.statements import load_statements
 from shared.runtime.loop import Part
 from shared.vocabulary.limits import POLL_SECONDS
@@ -18,9 +17,6 @@ from shared.vocabulary.states import BackoffStrategy, Source
 SQL = load_statements("services.executor", "sql/queue.sql")
 # A row that another executor is claiming at this moment shows as available; look again, but not in a tight loop.
 LOOK_AGAIN_SECONDS = 0.01
-
-
-W = TypeVar("W", bound=StrEnum)
 
 
 class Slots(Protocol):
@@ -82,12 +78,8 @@ def _work_of(row: asyncpg.Record) -> Work:
     """A row that a newer version wrote, or somebody by hand, must not keep its neighbours from running: a strategy or a
     payload that is unknown here becomes one that is known, and the attempt says what is wrong with the rest."""
     columns = dict(row)
-    columns["backoff_strategy"] = _known(BackoffStrategy, columns["backoff_strategy"], BackoffStrategy.FIXED)
-    columns["source"] = _known(Source, columns["source"], Source.MANUAL)
+    columns["backoff_strategy"] = known_word(BackoffStrategy, columns["backoff_strategy"], BackoffStrategy.FIXED)
+    columns["source"] = known_word(Source, columns["source"], Source.MANUAL)
     if not isinstance(columns["payload"], dict):
         columns["payload"] = {"payload": columns["payload"]}
     return Work(**columns)
-
-
-def _known(words: type[W], word: str, otherwise: W) -> W:
-    return next((known for known in words if known == word), otherwise)

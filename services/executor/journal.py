@@ -1,9 +1,9 @@
 """What is known of the steps of one run, and how it reaches the database before it is relied upon."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 import asyncpg
 import msgspec
@@ -22,6 +22,9 @@ SQL = load_statements("services.executor", "sql/queue.sql")
 # Short: somebody waits for it before the next call goes out.
 COLLECT_SECONDS = 0.001
 BATCH = 200
+
+# The id of a run, as a number, and the fence.
+Lease: TypeAlias = tuple[int, int]
 
 
 class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,8 +79,11 @@ class Journal:
         """What the outcome still has to bring. Of a run that keeps no journal: only what it waits for."""
         return [record for record in self._unwritten.values() if self.is_kept or record.status is StepStatus.WAITING]
 
-    def running(self) -> Iterator[StepRecord]:
-        return (record for record in list(self._records.values()) if record.status is StepStatus.RUNNING)
+    def running(self) -> Sequence[StepRecord]:
+        return [record for record in self._records.values() if record.status is StepStatus.RUNNING]
+
+    def waiting(self) -> Sequence[StepRecord]:
+        return [record for record in self._records.values() if record.status is StepStatus.WAITING]
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -93,7 +99,9 @@ class JournalWriter:
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
-        self._batches = Batches(self._write_each, name="journal", collect_seconds=COLLECT_SECONDS, size=BATCH)
+        self._batches = Batches(
+            self._write_each, name="journal", collect_seconds=COLLECT_SECONDS, size=BATCH, last_words_seconds=1.0
+        )
 
     async def start(self) -> None:
         await self._batches.start()
@@ -125,21 +133,29 @@ class JournalWriter:
             return
         for entry in batch:
             if not entry.written.done():
-                entry.written.set_result(entry.work.id.int in held)
+                entry.written.set_result(_lease_of(entry.work) in held)
 
-    async def _write_together(self, batch: list[Entry]) -> set[int]:
-        """The runs whose lease still held."""
-        works = {entry.work.id.int: entry.work for entry in batch}
+    async def _write_together(self, batch: list[Entry]) -> set[Lease]:
+        """The leases that still held. Of two of the same run only the newer can: the older one's records stay out."""
+        newest: dict[int, Work] = {}
+        for entry in batch:
+            known = newest.setdefault(entry.work.id.int, entry.work)
+            if entry.work.fence > known.fence:
+                newest[entry.work.id.int] = entry.work
         # One run's later record of a step stands for the earlier one.
-        newest = {(entry.work.id.int, record.step_id): record for entry in batch for record in entry.records}
-        rows = [(works[run].id, record) for (run, _), record in newest.items()]
+        records = {
+            (entry.work.id, record.step_id): record
+            for entry in batch
+            if newest[entry.work.id.int].fence == entry.work.fence
+            for record in entry.records
+        }
         found = await self._pool.fetch(
             SQL["write_steps"].sql,
-            [work.id for work in works.values()],
-            [work.fence for work in works.values()],
-            *columns_of(rows)[:9],
+            [work.id for work in newest.values()],
+            [work.fence for work in newest.values()],
+            *columns_of([(run_id, record) for (run_id, _), record in records.items()])[:9],
         )
-        return {row["id"].int for row in found}
+        return {(row["id"].int, row["fence"]) for row in found}
 
 
 def columns_of(rows: Sequence[tuple[Any, StepRecord]]) -> tuple[list[Any], ...]:
@@ -159,6 +175,10 @@ def columns_of(rows: Sequence[tuple[Any, StepRecord]]) -> tuple[list[Any], ...]:
         [record.wait_kind for record in records],
         [record.wait_seconds for record in records],
     )
+
+
+def _lease_of(work: Work) -> Lease:
+    return work.id.int, work.fence
 
 
 def _fail(entry: Entry, error: Exception) -> None:

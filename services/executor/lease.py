@@ -36,9 +36,11 @@ class StopReason(Enum):
 
 
 class Held(msgspec.Struct):
-    """A lease in use. `trusted_until` is on the monotonic clock; `job` is what to cancel when it is lost."""
+    """A lease in use. `claimed_at` and `trusted_until` are on the monotonic clock; `job` is what to cancel when it is
+    lost."""
 
     work: Work
+    claimed_at: float
     trusted_until: float
     job: asyncio.Task[None] | None = None
     stop_reason: StopReason | None = None
@@ -84,7 +86,7 @@ class LeaseKeeper(Part):
         older = self._held.get(work.id.int)
         if older is not None:
             self._lose(older)
-        held = Held(work, self._trusted_from(claimed_at))
+        held = Held(work, claimed_at, self._trusted_from(claimed_at))
         self._held[work.id.int] = held
         return held
 

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -22,14 +23,16 @@ from services.executor.admission import (
     Standing,
     Start,
     Verdict,
+    Withdraw,
     is_serial,
 )
 from services.executor.batches import Batches
-from services.executor.work import Work
+from services.executor.work import Work, known_word
 from shared.database.pool import Connection
 from shared.database.retry import retry_transient
 from shared.database.statements import load_statements
-from shared.vocabulary.states import ErrorClass, OverlapPolicy, RunStatus
+from shared.vocabulary.limits import BUFFERED_RUNS
+from shared.vocabulary.states import ErrorClass, OverlapPolicy, RunStatus, Source, TaskStatus
 
 logger = structlog.get_logger(__name__)
 
@@ -37,8 +40,9 @@ SQL = load_statements("services.executor", "sql/limits.sql")
 # What one claim brings arrives together.
 COLLECT_SECONDS = 0.001
 BATCH = 200
-# Somebody else may begin a run of the same task between our look and our write.
-TRIES = 5
+
+
+STATUSES = MappingProxyType({Skip: RunStatus.SKIPPED, Withdraw: RunStatus.CANCELED, Expire: RunStatus.EXPIRED})
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -52,13 +56,20 @@ class Limiter:
     def __init__(self, pool: asyncpg.Pool, instance: str) -> None:
         self._pool = pool
         self._instance = instance
-        self._batches = Batches(self._answer, name="limiter", collect_seconds=COLLECT_SECONDS, size=BATCH)
+        self._batches = Batches(
+            self._answer, name="limiter", collect_seconds=COLLECT_SECONDS, size=BATCH, last_words_seconds=1.0
+        )
+        self._absolved = Batches(
+            self._absolve, name="absolver", collect_seconds=COLLECT_SECONDS, size=BATCH, last_words_seconds=1.0
+        )
 
     async def start(self) -> None:
         await self._batches.start()
+        await self._absolved.start()
 
     async def stop(self) -> None:
         await self._batches.stop()
+        await self._absolved.stop()
 
     async def admit(self, work: Work) -> Work | None:
         """The same work, started; or None when it was put back or has its outcome. Raises asyncpg.PostgresError."""
@@ -66,30 +77,36 @@ class Limiter:
         self._batches.add(asked)
         return await asked.answer
 
-    async def absolve(self, work: Work) -> None:
-        """Its lease was lost, its executor was not."""
-        await self._pool.execute(SQL["absolve"].sql, [work.id])
+    def absolve(self, work: Work) -> None:
+        """Its lease was lost, its executor was not. Said as soon as the database can hear it."""
+        self._absolved.add(work)
+
+    async def _absolve(self, batch: list[Work]) -> None:
+        await self._pool.execute(SQL["absolve"].sql, [work.id for work in batch], [work.fence for work in batch])
 
     async def _answer(self, batch: list[Asked]) -> None:
+        """What cannot be decided for all is decided for each; what cannot even so keeps its lease until it runs out."""
         try:
             started = await retry_transient(lambda: self._decide_again([each.work for each in batch]), name="limits")
         except asyncpg.PostgresError as error:
             logger.warning("limits_not_decided", works=len(batch), error=repr(error))
-            for each in batch:
-                if not each.answer.done():
-                    each.answer.set_exception(error)
+            if len(batch) == 1:
+                _fail(batch[0], error)
+                return
+            middle = len(batch) // 2
+            await self._answer(batch[:middle])
+            await self._answer(batch[middle:])
             return
         for each in batch:
             if not each.answer.done():
                 each.answer.set_result(started.get(each.work.id))
 
     async def _decide_again(self, works: Sequence[Work]) -> dict[UUID, Work]:
-        for _ in range(TRIES - 1):
-            try:
-                return await self._decide(works)
-            except asyncpg.UniqueViolationError:
-                continue
-        return await self._decide(works)
+        """A claim may begin a run of the same task between our look and our write: the second look sees it."""
+        try:
+            return await self._decide(works)
+        except asyncpg.UniqueViolationError:
+            return await self._decide(works)
 
     async def _decide(self, works: Sequence[Work]) -> dict[UUID, Work]:
         async with self._pool.acquire() as connection, connection.transaction():
@@ -99,7 +116,7 @@ class Limiter:
             )
             if not rows:
                 return {}
-            facts = [_facts_of(row) for row in rows]
+            facts = await _facts_of(connection, rows)
             await self._lock_keys(connection, facts)
             standing = await _standing(connection, facts, rows[0]["now"])
             verdicts = [(each, standing.judge(each)) for each in facts]
@@ -107,15 +124,7 @@ class Limiter:
             await _write(connection, verdicts, standing)
         _tell(verdicts)
         by_id = {work.id: work for work in works}
-        return {
-            row["id"]: msgspec.structs.replace(
-                by_id[row["id"]],
-                is_admitted=True,
-                is_cancel_requested=row["is_cancel_requested"],
-                unended_starts=row["unended_starts"],
-            )
-            for row in started
-        }
+        return {row["id"]: _started(by_id[row["id"]], row) for row in started}
 
     async def _lock_keys(self, connection: Connection, facts: Sequence[Facts]) -> None:
         """After the tasks, as everybody does."""
@@ -180,9 +189,12 @@ async def _write(connection: Connection, verdicts: Sequence[tuple[Facts, Verdict
             [verdict.seconds if isinstance(verdict, Hold) else None for _, verdict in back],
             [verdict.until if isinstance(verdict, Delay) else None for _, verdict in back],
         )
-    settled = [(facts, verdict) for facts, verdict in verdicts if isinstance(verdict, Skip | Expire)]
+    settled = [(facts, verdict) for facts, verdict in verdicts if isinstance(verdict, Skip | Withdraw | Expire)]
     if settled:
         await connection.execute(SQL["settle_unstarted"].sql, *_settled_columns(settled))
+    left = {facts.task_id for facts, verdict in verdicts if isinstance(verdict, Withdraw | Expire)}
+    if left:
+        await connection.execute(SQL["let_go"].sql, sorted(left))
     for (agent_id, key), starts in standing.windows.items():
         await connection.execute(SQL["write_window"].sql, agent_id, key, starts)
     await _replace(connection, verdicts)
@@ -202,12 +214,12 @@ async def _replace(connection: Connection, verdicts: Sequence[tuple[Facts, Verdi
     await connection.fetch(SQL["replace_waiting"].sql, list(newest), [facts.id for facts in newest.values()])
 
 
-def _settled_columns(settled: Sequence[tuple[Facts, Skip | Expire]]) -> tuple[list[Any], ...]:
+def _settled_columns(settled: Sequence[tuple[Facts, Skip | Withdraw | Expire]]) -> tuple[list[Any], ...]:
     return (
         [facts.id for facts, _ in settled],
-        [RunStatus.SKIPPED if isinstance(verdict, Skip) else RunStatus.EXPIRED for _, verdict in settled],
-        [verdict.reason if isinstance(verdict, Skip) else None for _, verdict in settled],
-        [None if isinstance(verdict, Skip) else _expired(verdict) for _, verdict in settled],
+        [STATUSES[type(verdict)] for _, verdict in settled],
+        [None if isinstance(verdict, Expire) else verdict.reason for _, verdict in settled],
+        [_expired(verdict) if isinstance(verdict, Expire) else None for _, verdict in settled],
     )
 
 
@@ -220,11 +232,46 @@ def _holder_of(row: asyncpg.Record) -> Holder:
     return Holder(row["id"], row["started_at"], row["is_leased"])
 
 
-def _facts_of(row: asyncpg.Record) -> Facts:
-    columns = {name: row[name] for name in Facts.__struct_fields__}
-    rate = columns.pop("rate_limit")
-    facts = msgspec.convert({**columns, "rate_limit": None}, Facts)
-    return facts if rate is None else msgspec.structs.replace(facts, rate_limit=msgspec.convert(rate, RateLimit))
+async def _facts_of(connection: Connection, rows: Sequence[asyncpg.Record]) -> list[Facts]:
+    """The most urgent first, and then in the order in which they came due."""
+    tasks = list({row["task_id"] for row in rows})
+    counted = await connection.fetch(SQL["count_waiting"].sql, tasks, BUFFERED_RUNS)
+    waiting = {row["task_id"]: row["waiting"] for row in counted}
+    ordered = sorted(rows, key=lambda row: (row["priority"], row["run_at"], row["id"]))
+    return [_fact_of(row, waiting[row["task_id"]]) for row in ordered]
+
+
+def _fact_of(row: asyncpg.Record, waiting: int) -> Facts:
+    """A word that a newer version wrote, or somebody by hand, must not keep the neighbours from running."""
+    columns = {name: row[name] for name in Facts.__struct_fields__ if name != "waiting"}
+    columns["source"] = known_word(Source, row["source"], Source.MANUAL)
+    columns["task_status"] = known_word(TaskStatus, row["task_status"], TaskStatus.ACTIVE)
+    columns["overlap_policy"] = known_word(OverlapPolicy, row["overlap_policy"], OverlapPolicy.SKIP)
+    columns["rate_limit"] = _rate_of(row["rate_limit"])
+    return Facts(**columns, waiting=waiting)
+
+
+def _rate_of(value: object) -> RateLimit | None:
+    try:
+        return msgspec.convert(value, RateLimit | None)
+    except msgspec.ValidationError as error:
+        logger.warning("rate_limit_unreadable", error=str(error))
+        return None
+
+
+def _started(work: Work, row: asyncpg.Record) -> Work:
+    return msgspec.structs.replace(
+        work,
+        is_admitted=True,
+        attempt=row["attempt"],
+        is_cancel_requested=row["is_cancel_requested"],
+        unended_starts=row["unended_starts"],
+    )
+
+
+def _fail(asked: Asked, error: Exception) -> None:
+    if not asked.answer.done():
+        asked.answer.set_exception(error)
 
 
 def _number(name: bytes) -> int:
@@ -233,6 +280,6 @@ def _number(name: bytes) -> int:
 
 def _tell(verdicts: Sequence[tuple[Facts, Verdict]]) -> None:
     for facts, verdict in verdicts:
-        if isinstance(verdict, Skip | Expire):
-            reason = verdict.reason.value if isinstance(verdict, Skip) else "expired"
+        if isinstance(verdict, Skip | Withdraw | Expire):
+            reason = "expired" if isinstance(verdict, Expire) else verdict.reason.value
             logger.info("run_not_started", run_id=str(facts.id), task_id=str(facts.task_id), reason=reason)

@@ -16,6 +16,7 @@ BACKOFF_BASE_SECONDS = 10.0
 BACKOFF_CAP_SECONDS = 3600.0
 # Starts after which nothing was heard any more; the executors died, or it made them.
 FATAL_STARTS = 2
+LEASES_LOST_MAX = 10
 QUARANTINE_MESSAGE = (
     "The executor was lost each of the last two times that this was run, so that it is quarantined. "
     "Replay the run when the cause is mended."
@@ -64,12 +65,14 @@ Result = Succeeded | Failed | Parked | Quarantined | Canceled | HandedBack
 
 class Outcome(msgspec.Struct, frozen=True):
     """What is written for one run. `retry_in_seconds` is None when the outcome is final. `is_attempt_kept`: the attempt
-    has not come to its end, and the next claim goes on with it."""
+    has not come to its end, and the next claim goes on with it. `is_unstarted`: it never began under this lease, so
+    that nothing about the run changes."""
 
     status: RunStatus
     success: bool | None
     retry_in_seconds: float | None = None
     is_attempt_kept: bool = False
+    is_unstarted: bool = False
     output: Any = None
     error: dict[str, Any] | None = None
 
@@ -97,14 +100,16 @@ def decide(result: Result, work: Work) -> Outcome:
             return Outcome(RunStatus.CANCELED, None, error=_error(canceled, work))
         case HandedBack():
             status = RunStatus.QUEUED if work.attempt == 1 else RunStatus.RETRYING
-            return Outcome(status, None, retry_in_seconds=0.0, is_attempt_kept=True)
+            is_started = work.is_admitted
+            return Outcome(status, None, retry_in_seconds=0.0, is_attempt_kept=is_started, is_unstarted=not is_started)
         case _:
             assert_never(result)
 
 
-def is_beyond_retries(work: Work) -> bool:
-    """True for work whose executors died so often that another attempt is not allowed."""
-    return work.attempt > work.max_retries + 1
+def is_beyond_retries(work: Work, most_retries_of_a_step: int) -> bool:
+    """True for work that was begun more often than anything allows. A lost lease is no failure of the work, so that it
+    may be lost some times beyond the retries; what kills its executors is quarantined before."""
+    return work.attempt > max(work.max_retries, most_retries_of_a_step) + 1 + LEASES_LOST_MAX
 
 
 def is_quarantined(work: Work) -> bool:

@@ -22,7 +22,9 @@ class FailurePauser:
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
-        self._batches = Batches(self._pause_each, name="pauser", collect_seconds=COLLECT_SECONDS, size=BATCH)
+        self._batches = Batches(
+            self._pause_each, name="pauser", collect_seconds=COLLECT_SECONDS, size=BATCH, last_words_seconds=1.0
+        )
 
     async def start(self) -> None:
         await self._batches.start()

@@ -135,6 +135,7 @@ def _columns(batch: Sequence[Finished]) -> tuple[list[object], ...]:
         [finished.hook.id if finished.hook else None for finished in batch],
         [finished.hook.event if finished.hook else None for finished in batch],
         *columns_of([(finished.work.id, record) for finished in batch for record in finished.steps]),
+        [outcome.is_unstarted for outcome in outcomes],
     )
 
 

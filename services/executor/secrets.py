@@ -14,6 +14,7 @@ from shared.database.faults import DATABASE_ERRORS
 from shared.database.statements import load_statements
 from shared.secrets.names import is_secret_name
 from shared.secrets.ring import CannotOpen, Forged, KeyRing, Place, Sealed
+from shared.vocabulary.limits import SECRETS_BYTES_PER_RUN, SECRETS_PER_PIPELINE
 from shared.vocabulary.states import ErrorClass
 
 logger = structlog.get_logger(__name__)
@@ -43,6 +44,13 @@ class SecretUnreadable(ToolFault):
         self.names = (name,)
 
 
+class SecretsTooMany(ToolFault):
+    """More than one run may be given: each value is searched for in all that the run shows."""
+
+    def __init__(self, bound: str) -> None:
+        super().__init__(ErrorClass.TEMPLATE, f"{bound}. Split the pipeline, or put less into its secrets.")
+
+
 class SecretsUnavailable(ToolFault):
     """No key was given to this executor, or the database cannot be asked."""
 
@@ -63,12 +71,20 @@ class SecretStore:
         self._asking: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
 
     async def values(self, agent_id: UUID, names: Collection[str]) -> Mapping[str, str]:
-        """What the agent's secrets of these names hold. Raises SecretMissing, SecretUnreadable, SecretsUnavailable."""
-        known = self._opened.get(agent_id, names)
-        if known is not None:
-            return known
-        async with self._asking.setdefault(agent_id, asyncio.Lock()):
-            return self._opened.get(agent_id, names) or await self._fetch(agent_id, names)
+        """What the agent's secrets of these names hold, as one run needs them. Raises SecretsTooMany, SecretMissing,
+        SecretUnreadable, SecretsUnavailable."""
+        if len(set(names)) > SECRETS_PER_PIPELINE:
+            raise SecretsTooMany(f"A pipeline uses at most {SECRETS_PER_PIPELINE} secrets, not {len(set(names))}")
+        found = self._opened.get(agent_id, names)
+        if found is None:
+            async with self._asking.setdefault(agent_id, asyncio.Lock()):
+                found = self._opened.get(agent_id, names) or await self._fetch(agent_id, names)
+        size = sum(len(value.encode()) for value in found.values())
+        if size > SECRETS_BYTES_PER_RUN:
+            raise SecretsTooMany(
+                f"The secrets of a run have at most {SECRETS_BYTES_PER_RUN} bytes together, not {size}"
+            )
+        return found
 
     async def _fetch(self, agent_id: UUID, names: Collection[str]) -> Mapping[str, str]:
         if self._ring is None:

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-# Whatever kills an executor mostly does so at once; the next of its kind need not wait for the end of a long run.
-WATCH_SECONDS = 2.0
+# Whatever kills an executor mostly does so at once; what was lost beside it should not wait long for its turn.
+WATCH_SECONDS = 0.5
 
 
 class Lane:

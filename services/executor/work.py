@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from enum import StrEnum
+from typing import Any, TypeVar
 from uuid import UUID
 
 import msgspec
 
 from shared.vocabulary.states import BackoffStrategy, Source
+
+W = TypeVar("W", bound=StrEnum)
 
 
 class Work(msgspec.Struct, frozen=True):
@@ -39,3 +42,8 @@ class Work(msgspec.Struct, frozen=True):
     pause_after_failures: int | None
     on_success: Mapping[str, Any] | None
     on_failure: Mapping[str, Any] | None
+
+
+def known_word(words: type[W], word: str, otherwise: W) -> W:
+    """What a newer version may have written becomes a word that is known here."""
+    return next((known for known in words if known == word), otherwise)

@@ -33,7 +33,6 @@ from services.executor.outcome import (
 from services.executor.recorder import Finished, Recorder
 from services.executor.suspects import Lane
 from services.executor.work import Work
-from shared.database.faults import DATABASE_ERRORS
 from shared.streams.client import REDIS_ERRORS
 from shared.telemetry.tracing import context_of, trace_id_of, traceparent_of
 from shared.vocabulary.states import ErrorClass
@@ -164,7 +163,7 @@ class ExecutorWorker(Worker):
 
     async def _execute(self, held: Held, work: Work) -> None:
         span = self._tracer.start_span("attempt", context=context_of(work.traceparent))
-        attempt = Attempt(work, self.ctx[MEANS], traceparent_of(span))
+        attempt = Attempt(work, self.ctx[MEANS], traceparent_of(span), held.claimed_at)
         result: Result | None
         try:
             result = await self._attempt(work, attempt)
@@ -182,8 +181,7 @@ class ExecutorWorker(Worker):
         if result is not None:
             self._finish(work, result, trace_id_of(span), attempt.steps(result))
         else:
-            with contextlib.suppress(*DATABASE_ERRORS):
-                await self._limiter.absolve(work)
+            self._limiter.absolve(work)
 
     def _finish(self, work: Work, result: Result, trace_id: str | None, steps: Sequence[StepRecord] = ()) -> None:
         outcome = decide(result, work)

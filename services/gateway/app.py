@@ -44,6 +44,7 @@ from services.gateway.runs.service import RunService
 from services.gateway.schedules.controller import OutlookController, ScheduleController
 from services.gateway.schedules.service import ScheduleService
 from services.gateway.secrets.controller import SecretController
+from services.gateway.secrets.echoes import Echoes
 from services.gateway.secrets.service import SecretService
 from services.gateway.tasks.actions import TaskActions
 from services.gateway.tasks.controller import TaskController
@@ -112,7 +113,8 @@ def build_routes(parts: Parts) -> Litestar:
 
 
 def _dependencies(parts: Parts) -> Dependencies:
-    inbox = InboxService(parts.database, parts.waiters, parts.bells)
+    echoes = Echoes(parts.ring)
+    inbox = InboxService(parts.database, parts.waiters, parts.bells, echoes)
     services: dict[str, object] = {
         "tasks": TaskService(parts.clock, parts.policy),
         "actions": TaskActions(),
@@ -123,7 +125,7 @@ def _dependencies(parts: Parts) -> Dependencies:
         "approvals": ApprovalService(),
         "runs": RunService(),
         "run_actions": RunActions(),
-        "callbacks": Callbacks(),
+        "callbacks": Callbacks(echoes),
         "schedules": ScheduleService(parts.clock),
         "pipelines": PipelineService(parts.clock, parts.policy),
         "agents": AgentService(parts.authenticator, parts.clock, parts.policy),

@@ -11,8 +11,9 @@ from typing import TypeAlias
 
 import msgspec
 
+from shared.expressions.allowance import Allowance
 from shared.expressions.fault import ExpressionFault
-from shared.expressions.limits import COMPREHENSION_DEPTH, WORK_UNITS
+from shared.expressions.limits import COMPREHENSION_DEPTH, ROUGH_UNITS, WORK_UNITS
 from shared.expressions.paths import ABSENT, step
 from shared.expressions.syntax import Call, Chain, Index, Link, Literal, Method, Name, Node, Operation, Select, key_of
 from shared.expressions.weight import NODE, SMALL, weigh
@@ -51,17 +52,24 @@ class Cost:
         self.mentions = sum(isinstance(each, Name) for each in nodes)
         self.is_plain = not any(_is_search_or_loop(each) for each in nodes)
 
-    def check(self, variables: Mapping[str, object]) -> None:
-        """Raises ExpressionFault when the work could be more than WORK_UNITS."""
+    def check(self, variables: Mapping[str, object], allowance: Allowance) -> None:
+        """Takes the work from the allowance. Raises ExpressionFault when it could be more than WORK_UNITS, or more than
+        is left."""
         weights = {id(value): weigh(value) for value in variables.values()}
         weight = sum(weights.values())
         # Without loops nothing is copied more often than there are operands; most expressions need no closer look.
         at_most = COPY_IN * weight + (self.operands + COPY_OUT) * (self.mentions * weight + self.size)
-        if self.is_plain and at_most <= WORK_UNITS:
+        if self.is_plain and at_most <= ROUGH_UNITS:
+            allowance.work(at_most)
             return
         work = _Work(variables, weights)
-        work.add(COPY_IN * weight)
-        work.add(COPY_OUT * work.bound(self.node, {}).weight)
+        try:
+            work.add(COPY_IN * weight)
+            work.add(COPY_OUT * work.bound(self.node, {}).weight)
+        finally:
+            # Also of what is refused: to find the bound is work too.
+            allowance.units -= work.units
+        allowance.require()
 
 
 def _nodes_of(node: Node | Method, loops: int) -> Iterator[Node | Method]:

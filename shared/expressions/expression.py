@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from shared.expressions.allowance import Allowance
 from shared.expressions.cost import Cost
 from shared.expressions.explanation import explain_evaluation, explain_syntax
 from shared.expressions.fault import ExpressionFault
@@ -40,15 +41,18 @@ class Expression:
         need = self._needs.get(name)
         return frozenset() if need is None else members_of(need)
 
-    def evaluate(self, variables: Mapping[str, object]) -> object:
-        """Plain JSON; it may share parts with the variables, so change neither. Raises ExpressionFault."""
+    def evaluate(self, variables: Mapping[str, object], allowance: Allowance | None = None) -> object:
+        """Plain JSON; it may share parts with the variables, so change neither. `allowance`: what this may take, when
+        others share it. Raises ExpressionFault."""
+        allowance = allowance or Allowance()
+        allowance.require()
         for name in self.names:
             if name not in variables:
                 raise missing_variable(name, variables)
         if self._path is not None:
-            return plain(walk(self._path, variables))
+            return plain(walk(self._path, variables), allowance)
         read = {name: pruned(variables[name], need) for name, need in self._needs.items()}
-        self._cost.check(read)
+        self._cost.check(read, allowance)
         try:
             value = self._program.execute(read)
         except REFUSALS as error:
@@ -58,7 +62,7 @@ class Expression:
             if type(error).__name__ != PANIC:
                 raise
             raise ExpressionFault("The library for expressions failed at this one; write it in another way.") from None
-        return plain(value)
+        return plain(value, allowance)
 
 
 def compile_expression(text: str) -> Expression:

@@ -1,9 +1,10 @@
 """What is said of a name that leads nowhere: where, and what there is instead. Keys are told, values never."""
 
 from collections.abc import Collection, Mapping
+from heapq import nsmallest
 
 from shared.expressions.fault import ExpressionFault
-from shared.expressions.limits import NAME_CHARACTERS_SHOWN, NAMES_SHOWN
+from shared.expressions.limits import NAME_CHARACTERS_SHOWN, NAMES_COMPARED, NAMES_SHOWN
 from shared.vocabulary.decoding import close_match
 
 
@@ -40,10 +41,9 @@ def dotted(path: tuple[str | int, ...]) -> str:
 def _instead(name: str, known: Collection[str]) -> str:
     if not known:
         return "; it is empty."
-    near = close_match(name, known)
-    names = sorted(known)
-    listed = ", ".join(_shown(each) for each in names[:NAMES_SHOWN])
-    rest = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+    near = close_match(name, known) if len(known) <= NAMES_COMPARED else None
+    listed = ", ".join(_shown(each) for each in nsmallest(NAMES_SHOWN, known))
+    rest = f" and {len(known) - NAMES_SHOWN} more" if len(known) > NAMES_SHOWN else ""
     hint = f"; did you mean {_shown(near)}? Known are " if near else "; known are "
     return f"{hint}{listed}{rest}."
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
+from shared.expressions.allowance import Allowance
 from shared.expressions.fault import ExpressionFault
 from shared.expressions.limits import OUTPUT_BYTES, OUTPUT_DEPTH
 
@@ -14,14 +15,14 @@ SHORT_CHARACTERS = OUTPUT_BYTES // 8
 INT_MIN, INT_MAX = -(2**63), 2**64 - 1
 
 
-def plain(value: object) -> object:
+def plain(value: object, allowance: Allowance) -> object:
     """Instants become RFC 3339 text in UTC, durations a number of seconds, bytes base64 text, keys text.
     Raises ExpressionFault for what JSON cannot hold and for what is too large."""
     if value is None or isinstance(value, bool):
         return value
     made = _plain(value, 1)
     if isinstance(made, list | dict) or (isinstance(made, str) and len(made) > SHORT_CHARACTERS):
-        check_size(made)
+        allowance.give(check_size(made))
     return made
 
 

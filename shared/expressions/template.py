@@ -5,6 +5,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
+from shared.expressions.allowance import Allowance
 from shared.expressions.expression import Expression
 from shared.expressions.fault import ExpressionFault
 from shared.expressions.limits import EXPRESSIONS_PER_TEMPLATE, TEMPLATE_DEPTH
@@ -12,7 +13,7 @@ from shared.expressions.parts import OPENING, Parts, parts_of
 from shared.expressions.plain import check_size
 
 Variables: TypeAlias = Mapping[str, object]
-Render: TypeAlias = Callable[[Variables], object]
+Render: TypeAlias = Callable[[Variables, Allowance], object]
 Found: TypeAlias = list[tuple[str, Expression]]
 
 
@@ -38,12 +39,13 @@ class Template:
             read |= members
         return frozenset(read)
 
-    def render(self, variables: Variables) -> object:
+    def render(self, variables: Variables, allowance: Allowance | None = None) -> object:
         """Plain JSON. A template without expressions gives the very value that it was compiled from, and constant parts
-        are shared in the same way: change neither. Raises ExpressionFault with the path of the string at fault."""
+        are shared in the same way: change neither. All expressions share one allowance, which may be given. Raises
+        ExpressionFault with the path of the string at fault."""
         if self._render is None:
             return self._value
-        value = self._render(variables)
+        value = self._render(variables, allowance or Allowance())
         check_size(value)
         return value
 
@@ -85,9 +87,9 @@ def _compiled_text(text: str, path: str, found: Found) -> tuple[Render | None, o
 
 
 def _value_renderer(only: Expression, path: str) -> Render:
-    def render_value(variables: Variables) -> object:
+    def render_value(variables: Variables, allowance: Allowance) -> object:
         try:
-            return only.evaluate(variables)
+            return only.evaluate(variables, allowance)
         except ExpressionFault as fault:
             raise fault.at(path) from None
 
@@ -95,9 +97,11 @@ def _value_renderer(only: Expression, path: str) -> Render:
 
 
 def _text_renderer(parts: Parts, path: str) -> Render:
-    def render_text(variables: Variables) -> object:
+    def render_text(variables: Variables, allowance: Allowance) -> object:
         try:
-            return "".join(part if isinstance(part, str) else _written(part.evaluate(variables)) for part in parts)
+            return "".join(
+                part if isinstance(part, str) else _written(part.evaluate(variables, allowance)) for part in parts
+            )
         except ExpressionFault as fault:
             raise fault.at(path) from None
 
@@ -116,7 +120,7 @@ def _compiled_map(value: Mapping[object, object], path: str, depth: int, found: 
     renders = [(key, render) for key, (render, _) in compiled.items() if render]
     if not renders:
         return None, constants
-    return lambda variables: {**constants, **{key: render(variables) for key, render in renders}}, None
+    return lambda variables, left: {**constants, **{key: render(variables, left) for key, render in renders}}, None
 
 
 def _compiled_list(
@@ -127,7 +131,9 @@ def _compiled_list(
         return None, value
     if all(render is None for render, _ in compiled):
         return None, [constant for _, constant in compiled]
-    return lambda variables: [render(variables) if render else constant for render, constant in compiled], None
+    return lambda variables, left: [
+        render(variables, left) if render else constant for render, constant in compiled
+    ], None
 
 
 def _member(path: str, key: object) -> str:

@@ -26,6 +26,7 @@ class DueWork(Base):
             "due_work_held_key_idx",
             "agent_id",
             "concurrency_key",
+            "priority",
             "run_at",
             "id",
             postgresql_where=text("held_until IS NOT NULL AND concurrency_key IS NOT NULL"),

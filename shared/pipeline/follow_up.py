@@ -1,6 +1,7 @@
 """Whether what follows the outcome of a run can be done, as far as its text tells."""
 
 from collections.abc import Iterator, Mapping
+from itertools import chain, islice
 from types import MappingProxyType
 from typing import Any
 
@@ -11,7 +12,7 @@ from shared.pipeline.references import MEMBERS, PARAMS, SECRETS, Known, faults_o
 from shared.pipeline.texts import Budget, Text, templates_in
 from shared.tools.catalogue import CATALOGUE
 from shared.tools.open_input import check_input
-from shared.vocabulary.decoding import invalid
+from shared.vocabulary.decoding import FAULTS_TOLD, Hints, invalid
 from shared.vocabulary.faults import FieldFault, Invalid
 from shared.vocabulary.follow_up import FollowUp
 
@@ -22,13 +23,16 @@ OUTCOME = ("status", "success", "output", "error")
 MEMBERS_AT_END: Mapping[str, tuple[str, ...]] = {**MEMBERS, "run": MEMBERS["run"] + OUTCOME}
 
 
-def check_follow_up(follow_up: FollowUp, params: Mapping[str, Any], policy: AddressPolicy, field: str) -> None:
-    """Raises Invalid with each fault and its path."""
+def check_follow_up(
+    follow_up: FollowUp, params: Mapping[str, Any], policy: AddressPolicy, field: str, budget: Budget
+) -> None:
+    """`budget` is shared with what else the request has compiled. Raises Invalid with each fault and its path."""
     given = msgspec.to_builtins(follow_up)
     if len(given) != 1:
         message = "Give exactly one of publish and webhook."
         raise invalid([FieldFault(field, message, "required" if not given else "invalid_choice")])
-    faults = [*_faults_of_act(given, policy, field), *_faults_of_texts(given, params, field)]
+    found = chain(_faults_of_act(given, policy, field), _faults_of_texts(given, params, field, budget))
+    faults = [*islice(found, FAULTS_TOLD)]
     if faults:
         raise invalid(faults)
 
@@ -41,9 +45,11 @@ def _faults_of_act(given: Mapping[str, Any], policy: AddressPolicy, field: str) 
             yield from refusal.validation_errors
 
 
-def _faults_of_texts(given: Mapping[str, Any], params: Mapping[str, Any], field: str) -> Iterator[FieldFault]:
-    known = Known(ROOTS, {**MEMBERS_AT_END, PARAMS: params.keys()})
-    for text in Budget(field).within(templates_in(given, field)):
+def _faults_of_texts(
+    given: Mapping[str, Any], params: Mapping[str, Any], field: str, budget: Budget
+) -> Iterator[FieldFault]:
+    known = Known(ROOTS, {**MEMBERS_AT_END, PARAMS: params.keys()}, Hints())
+    for text in budget.within(templates_in(given, field), field):
         if isinstance(text, Text):
             yield from faults_of_known(text, known)
         else:

@@ -5,7 +5,6 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from shared.vocabulary.decoding import close_match
 from shared.vocabulary.faults import FieldFault
 from shared.vocabulary.limits import STEPS_PER_PIPELINE
 from shared.vocabulary.pipeline import Payload
@@ -13,6 +12,7 @@ from shared.vocabulary.pipeline import Payload
 CODE = "invalid_pipeline"
 PARALLEL = "parallel"
 FIELD = "payload.pipeline"
+NAME_CHARACTERS_SHOWN = 64
 
 
 class Placed(msgspec.Struct, frozen=True):
@@ -46,13 +46,18 @@ def placed(payload: Payload, field: str = FIELD) -> tuple[list[Placed], list[Fie
     return steps, faults
 
 
+def shown(name: str) -> str:
+    """A key in a path. It is written once for each value below it, which with a long one would be megabytes."""
+    return name if len(name) <= NAME_CHARACTERS_SHOWN else f"{name[:NAME_CHARACTERS_SHOWN]}…"
+
+
 def _in_entry(entry: Mapping[str, Any], turn: int, field: str) -> Iterator[Found]:
     if PARALLEL not in entry:
         yield Placed(field, turn, entry)
         return
-    for name in entry.keys() - {PARALLEL}:
+    for name in sorted(entry.keys() - {PARALLEL}):
         message = "A group has the field parallel only; what belongs to a step goes into that step."
-        yield FieldFault(f"{field}.{name}", message, "unknown_field", suggestion=close_match(name, [PARALLEL]))
+        yield FieldFault(f"{field}.{name}", message, "unknown_field")
     yield from _in_group(entry[PARALLEL], turn, f"{field}.{PARALLEL}")
 
 

@@ -1,15 +1,16 @@
 """What an expression of a step may speak of: the parameters, the steps before it, and what is known of the run."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from heapq import nsmallest
 from types import MappingProxyType
 from typing import TypeAlias
 
 import msgspec
 
-from shared.pipeline.placing import CODE, Placed
+from shared.pipeline.placing import CODE, Placed, shown
 from shared.pipeline.texts import Text
 from shared.tools.catalogue import CATALOGUE
-from shared.vocabulary.decoding import close_match
+from shared.vocabulary.decoding import Hints
 from shared.vocabulary.faults import FieldFault
 
 PARAMS, STEPS, SECRETS = "params", "steps", "secrets"
@@ -31,15 +32,17 @@ class Known(msgspec.Struct, frozen=True):
 
     roots: tuple[str, ...]
     members: Mapping[str, Collection[str]]
+    hints: Hints
 
 
 def faults_of_known(text: Text, known: Known) -> Iterator[FieldFault]:
     """Names and members that nothing will ever have."""
     for name in sorted(text.names - {*known.roots}):
-        yield _unknown_name(text, name, known.roots)
+        yield _unknown_name(text, name, known)
     for root in sorted(text.names & known.members.keys()):
-        for member in sorted((text.members(root) or frozenset()) - {*known.members[root]}):
-            yield _unknown_member(text, root, member, known.members[root])
+        members = known.members[root]
+        for member in sorted(each for each in text.members(root) or () if each not in members):
+            yield _unknown_member(text, root, member, members, known.hints)
     if SECRETS in text.names & {*known.roots} and text.members(SECRETS) is None:
         yield _fault(text, "Name each secret that is needed, such as secrets.api_key: they are never given as a whole.")
 
@@ -51,14 +54,14 @@ def roots_in(step: Placed, text: Text) -> tuple[str, ...]:
 
 
 def faults_of_steps(
-    step: Placed, text: Text, owners: Owners, uses: Mapping[str, Collection[str]]
+    step: Placed, text: Text, owners: Owners, uses: Mapping[str, Collection[str]], hints: Hints
 ) -> Iterator[FieldFault]:
     """`owners`: which step has a name. `uses`: the names that the step at a field speaks of."""
     for name in sorted(text.members(STEPS) or ()):
         owner = owners.get(name)
         if owner is None:
             earlier = [each for each, other in owners.items() if other.group < step.group]
-            yield _unknown_member(text, STEPS, name, earlier)
+            yield _unknown_member(text, STEPS, name, earlier, hints)
         elif owner.field == step.field:
             yield _fault(text, f"steps.{name} is this step itself: it has no result yet.")
         elif owner.group >= step.group:
@@ -105,25 +108,21 @@ def _leads_to(start: Placed, end: Placed, owners: Owners, uses: Mapping[str, Col
     return False
 
 
-def _unknown_name(text: Text, name: str, roots: Collection[str]) -> FieldFault:
+def _unknown_name(text: Text, name: str, known: Known) -> FieldFault:
     if name in OF_ITEM:
         message = f"{name} is known inside the with of a step that has a foreach."
         return _fault(text, message)
-    message = f"There is no name {_shown(name)} here; known ones are {', '.join(roots)}."
-    return _fault(text, message, close_match(name, roots))
+    message = f"There is no name {shown(name)} here; known ones are {', '.join(known.roots)}."
+    return _fault(text, message, known.hints.close_match(name, known.roots))
 
 
-def _unknown_member(text: Text, root: str, member: str, known: Collection[str]) -> FieldFault:
-    listed = ", ".join(sorted(known)[:LISTED]) or "none"
+def _unknown_member(text: Text, root: str, member: str, known: Collection[str], hints: Hints) -> FieldFault:
+    listed = ", ".join(shown(each) for each in nsmallest(LISTED, known)) or "none"
     what = {PARAMS: "parameters are", STEPS: "earlier steps are"}.get(root, "members are")
-    message = f"There is no {root}.{_shown(member)}; known {what}: {listed}."
-    near = close_match(member, known)
+    message = f"There is no {root}.{shown(member)}; known {what}: {listed}."
+    near = hints.close_match(member, known)
     return _fault(text, message, near and f"{root}.{near}")
 
 
 def _fault(text: Text, message: str, suggestion: str | None = None) -> FieldFault:
     return FieldFault(text.field, message, CODE, suggestion=suggestion)
-
-
-def _shown(name: str) -> str:
-    return name if len(name) <= 64 else f"{name[:64]}…"

@@ -1,11 +1,13 @@
 """How the steps of a checked pipeline look with sample values. Nothing is run: what a step would give stays open."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
+from shared.expressions.allowance import Allowance
 from shared.expressions.fault import ExpressionFault
+from shared.expressions.limits import OUTPUT_BYTES, REHEARSAL_UNITS, TEMPLATE_UNITS
 from shared.outbound.addresses import AddressPolicy
 from shared.pipeline.placing import Placed, placed
 from shared.pipeline.references import OF_ITEM, PARAMS, SECRETS, STEPS
@@ -18,6 +20,8 @@ from shared.vocabulary.pipeline import Payload
 
 EVENT, PREVIOUS = "event", "previous"
 ITEM, INDEX = OF_ITEM
+# Of JSON, in all steps together.
+REHEARSAL_CHARACTERS = 1024 * 1024
 SECRET_SHOWN = "[secret]"  # noqa: S105 (it stands for one)
 
 
@@ -48,7 +52,20 @@ class StepRehearsal(msgspec.Struct, frozen=True, kw_only=True, rename={"conditio
 def rehearse(payload: Payload, sample: Sample, policy: AddressPolicy) -> list[StepRehearsal]:
     """Of a pipeline that `check_pipeline` has passed."""
     steps, _ = placed(payload)
-    return [_Rehearsing(step, payload.params, sample).result(policy) for step in steps]
+    return [*_rehearsed(steps, payload.params, sample, policy)]
+
+
+def _rehearsed(
+    steps: Sequence[Placed], params: Mapping[str, Any], sample: Sample, policy: AddressPolicy
+) -> Iterator[StepRehearsal]:
+    """Each step may take what it may in a run, as long as there is something left for all."""
+    units, characters = REHEARSAL_UNITS, REHEARSAL_CHARACTERS
+    for step in steps:
+        given = Allowance(min(units, TEMPLATE_UNITS), min(characters, OUTPUT_BYTES))
+        before = given.units, given.characters
+        yield _Rehearsing(step, params, sample, given).result(policy)
+        units -= before[0] - given.units
+        characters -= before[1] - given.characters
 
 
 def speaks_of(step: Placed, root: str) -> bool:
@@ -58,8 +75,9 @@ def speaks_of(step: Placed, root: str) -> bool:
 class _Rehearsing:
     """One step, with what turned out on the way."""
 
-    def __init__(self, step: Placed, params: Mapping[str, Any], sample: Sample) -> None:
+    def __init__(self, step: Placed, params: Mapping[str, Any], sample: Sample, allowance: Allowance) -> None:
         self._step = step
+        self._allowance = allowance
         self._unrendered: list[str] = []
         self._notes: list[str] = []
         self._unknown = {STEPS, PREVIOUS, *OF_ITEM} | (set() if sample.is_event_known else {EVENT})
@@ -127,7 +145,7 @@ class _Rehearsing:
             return False, None
         if self._unknown.isdisjoint(text.names):
             try:
-                return True, text.value(self._variables)
+                return True, text.value(self._variables, self._allowance)
             except ExpressionFault as fault:
                 self._notes.append(f"{text.field}: {fault.message}")
         self._unrendered.append(text.field)

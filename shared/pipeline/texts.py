@@ -5,12 +5,13 @@ from typing import TypeAlias
 
 import msgspec
 
+from shared.expressions.allowance import Allowance
 from shared.expressions.expression import Expression, compile_expression
 from shared.expressions.fault import ExpressionFault
 from shared.expressions.limits import EXPRESSION_CHARACTERS, EXPRESSIONS_PER_TEMPLATE
 from shared.expressions.parts import parts_of
 from shared.expressions.template import Template, compile_template
-from shared.pipeline.placing import CODE, Placed
+from shared.pipeline.placing import CODE, Placed, shown
 from shared.tools.base import TEMPLATE_MARK, is_open
 from shared.vocabulary.faults import FieldFault
 
@@ -46,11 +47,11 @@ class Text(msgspec.Struct, frozen=True):
         """None: any."""
         return self.compiled.members(root)
 
-    def value(self, variables: Mapping[str, object]) -> object:
+    def value(self, variables: Mapping[str, object], allowance: Allowance) -> object:
         """Raises ExpressionFault."""
         if isinstance(self.compiled, Template):
-            return self.compiled.render(variables)
-        return self.compiled.evaluate(variables)
+            return self.compiled.render(variables, allowance)
+        return self.compiled.evaluate(variables, allowance)
 
 
 Found: TypeAlias = Text | FieldFault
@@ -69,23 +70,27 @@ def texts_of(step: Placed) -> Iterator[Found]:
 
 
 class Budget:
-    """What one request may have compiled. `field`: what all of it is a part of."""
+    """What one request may have compiled."""
 
-    def __init__(self, field: str) -> None:
-        self._field = field
+    def __init__(self) -> None:
         self._characters = CHARACTERS_OF_ALL
         self._has_faults = False
 
-    def within(self, found: Iterable[Found]) -> Iterator[Found]:
-        """As much of it as is left; then, unless there are faults enough, that it is too much."""
+    def within(self, found: Iterable[Found], field: str) -> Iterator[Found]:
+        """As much of it as is left; then, unless there are faults enough, that it is too much. `field`: what all of
+        it is a part of."""
         for each in found if self._characters >= 0 else ():
             yield each
             self._spend(each)
             if self._characters < 0:
                 if not self._has_faults:
-                    message = f"All expressions together have at most {CHARACTERS_OF_ALL} characters."
-                    yield FieldFault(self._field, message, "too_long")
+                    yield too_long(field)
                 return
+
+    def allows(self, texts: Iterable[str]) -> bool:
+        """For what is compiled elsewhere: whether it may be."""
+        self._characters -= sum(len(text) + CHARACTERS_OF_EACH for text in texts)
+        return self._characters >= 0
 
     def _spend(self, each: Found) -> None:
         if isinstance(each, Text):
@@ -95,12 +100,16 @@ class Budget:
             self._characters -= CHARACTERS_OF_A_FAULT + min(each.position or 0, EXPRESSION_CHARACTERS)
 
 
+def too_long(field: str) -> FieldFault:
+    return FieldFault(field, f"All expressions together have at most {CHARACTERS_OF_ALL} characters.", "too_long")
+
+
 def templates_in(value: object, field: str, *, is_per_item: bool = False) -> Iterator[Found]:
     """Each text with an expression in it, so that each is judged by itself."""
     match value:
         case dict():
             for name, each in value.items():
-                yield from templates_in(each, f"{field}.{name}", is_per_item=is_per_item)
+                yield from templates_in(each, f"{field}.{shown(name)}", is_per_item=is_per_item)
         case list():
             for index, each in enumerate(value):
                 yield from templates_in(each, f"{field}[{index}]", is_per_item=is_per_item)

@@ -29,10 +29,20 @@ class Accepted(msgspec.Struct, frozen=True):
 
 
 def accept_task(wanted: TaskCreate, now: datetime, policy: AddressPolicy, shortest_interval_seconds: int) -> Accepted:
-    """Raises Invalid."""
+    """Raises Invalid. Takes up to half a second."""
+    return accept_judged(judge_task(wanted, policy), now, shortest_interval_seconds)
+
+
+def judge_task(wanted: TaskCreate, policy: AddressPolicy) -> TaskCreate:
+    """In the form in which it is stored, if it can be executed: that is the same at any time. Raises Invalid."""
     task = _cleaned(wanted)
     plain = msgspec.to_builtins(task)
     check_execution(plain, plain, policy)
+    return task
+
+
+def accept_judged(task: TaskCreate, now: datetime, shortest_interval_seconds: int) -> Accepted:
+    """Raises Invalid."""
     anchor_at = now.replace(microsecond=0)
     timetable = timetable_of({**msgspec.structs.asdict(task), "anchor_at": anchor_at})
     first_at = accept(timetable, now, shortest_interval_seconds)

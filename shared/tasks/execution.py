@@ -7,6 +7,7 @@ import msgspec
 
 from shared.outbound.addresses import AddressPolicy
 from shared.pipeline.follow_up import check_follow_up
+from shared.pipeline.texts import Budget
 from shared.pipeline.validation import check_pipeline
 from shared.tasks.fields import check_concurrency
 from shared.vocabulary.follow_up import FollowUp
@@ -18,10 +19,11 @@ FOLLOW_UPS = ("on_success", "on_failure")
 def check_execution(task: Mapping[str, Any], changed: Mapping[str, Any], policy: AddressPolicy) -> None:
     """`task`: the stored forms of its fields as they will be; `changed`: those that the request gives. What a request
     leaves alone is not judged anew, but the parameters that a follow-up speaks of. Raises Invalid."""
+    budget = Budget()
     if "payload" in changed:
-        check_pipeline(msgspec.convert(changed["payload"], Payload), policy)
+        check_pipeline(msgspec.convert(changed["payload"], Payload), policy, budget)
     check_concurrency(task["concurrency_key"], task["concurrency_limit"])
     for name in FOLLOW_UPS:
         if task[name] is not None and not {name, "payload"}.isdisjoint(changed):
             params = task["payload"].get("params") or {}
-            check_follow_up(msgspec.convert(task[name], FollowUp), params, policy, name)
+            check_follow_up(msgspec.convert(task[name], FollowUp), params, policy, name, budget)

@@ -1,6 +1,7 @@
 """Checks the input of a tool while parts of it are still templates."""
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from types import UnionType
 from typing import Annotated, Any, TypeAlias, Union, get_args, get_origin
 
@@ -10,7 +11,7 @@ from shared.outbound.addresses import AddressPolicy
 from shared.outbound.headers import check_headers
 from shared.outbound.urls import check_url, check_url_beginning
 from shared.tools.base import TEMPLATE_MARK, ToolSpec, is_open
-from shared.vocabulary.decoding import decode, invalid
+from shared.vocabulary.decoding import FAULTS_TOLD, decode, invalid
 from shared.vocabulary.faults import FieldFault, Invalid
 
 # A class, or what annotations are made of, for which `typing` has no name.
@@ -23,7 +24,7 @@ SOME_TEXT = "text"
 def check_input(spec: ToolSpec, arguments: Mapping[str, Any], policy: AddressPolicy, field: str) -> None:
     """`field` is the path of `arguments` in the request. Raises `Invalid` with every fault that no value of the open
     parts can mend: first those of form, each with its path, then what the tool's own check finds."""
-    faults = [*faults_of_form(arguments, spec.input, field)]
+    faults = [*islice(faults_of_form(arguments, spec.input, field), FAULTS_TOLD)]
     if faults:
         raise invalid(faults)
     spec.check(arguments, policy, field)
@@ -51,6 +52,8 @@ def faults_of_form(value: object, into: Form, field: str) -> Iterator[FieldFault
         yield from _faults_of_text(value, into, field)
     elif (container := _container(into, type(value))) is None:
         yield from _faults_of_closed(type(value)(), into, field)
+    elif container is Any:
+        return
     elif isinstance(value, Mapping):
         yield from _faults_of_mapping(value, container, field)
     elif isinstance(value, list):

@@ -13,7 +13,7 @@ from shared.timing.schedule import compile_schedule
 from shared.tools.base import ToolSpec, is_open
 from shared.vocabulary.decoding import invalid
 from shared.vocabulary.faults import Invalid
-from shared.vocabulary.limits import TASKS_PER_AGENT
+from shared.vocabulary.limits import TASKS_OF_STEPS_PER_HOUR, TASKS_PER_AGENT
 from shared.vocabulary.scopes import Scope
 from shared.vocabulary.states import ScheduleKind
 
@@ -55,7 +55,7 @@ TASK_CREATE = ToolSpec(
     description="`task` is the body of `POST /tasks`; the new task belongs to the agent whose task this is, and is "
     "judged by its limits and scopes of that time. Tried again, the step creates no second one. Expressions that the "
     "new task is to evaluate itself are written with two dollar signs: `$${event.payload.id}`. An agent has at most "
-    f"{TASKS_PER_AGENT} active tasks.",
+    f"{TASKS_PER_AGENT} active tasks, and its steps make at most {TASKS_OF_STEPS_PER_HOUR} in an hour.",
     input=TaskCreateInput,
     output={
         "type": "object",

@@ -4,6 +4,9 @@ import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
+from heapq import nlargest, nsmallest
+from itertools import islice
+from os.path import commonprefix
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
@@ -20,15 +23,24 @@ LENGTH = re.compile(r"Expected `(?P<kind>\w+)` of length (?P<sign><=|>=|==) (?P<
 BOUND = re.compile(r"Expected `\w+` (?P<sign>[<>]=?) (?P<bound>\S+)")
 DATETIME_EXAMPLE = "2030-01-31T09:00:00Z"
 UNITS = MappingProxyType({"str": "characters", "array": "items", "object": "entries", "bytes": "bytes"})
+FAULTS_TOLD = 100
+HINTS = 10
+# How like two names must be to be taken for one another, as difflib counts.
+LIKE = 0.6
+CHARACTERS_COMPARED = 64
+NAMES_SEEN = 500
+NAMES_SIFTED = 50
+NAMES_COMPARED = 4
 
 
 def decode(value: object, into: type[T], field: str = "", *, is_text: bool = False) -> T:
     """`value` as an `into`; `field` is the path of `value` in the request. Raises `Invalid` with one fault for each
-    wrong field. `is_text`: numbers and the like come as text, as they do in a query string."""
+    wrong field, FAULTS_TOLD at most. `is_text`: numbers and the like come as text, as they do in a query string."""
     try:
         return msgspec.convert(value, into, strict=not is_text)
     except msgspec.ValidationError as error:
-        faults = [*_faults_by_field(value, into, field, is_text)] or [explain(str(error), field, into)]
+        found = islice(_faults_by_field(value, into, field, is_text), FAULTS_TOLD)
+        faults = [*found] or [explain(str(error), field, into)]
         raise invalid(faults) from None
 
 
@@ -38,7 +50,39 @@ def invalid(faults: list[FieldFault]) -> Invalid:
 
 
 def close_match(given: str, known: Iterable[str]) -> str | None:
-    return next(iter(difflib.get_close_matches(given[:100], [*known], n=1)), None)
+    """What was probably meant; see `close_matches`."""
+    return next(iter(close_matches(given, known, 1)), None)
+
+
+def close_matches(given: str, known: Iterable[str], count: int) -> list[str]:
+    """The likest first. Names can be a stranger's, and the library takes a millisecond for two that are long and alike:
+    so only the first NAMES_SEEN are looked at, the likest NAMES_COMPARED of them are compared, and by their beginnings.
+    Takes at most about 3 ms."""
+    wanted = given[:CHARACTERS_COMPARED]
+    seen = {name[:CHARACTERS_COMPARED]: name for name in islice(known, NAMES_SEEN)}
+    like = [name for name in seen if 2 * min(len(name), len(wanted)) >= LIKE * (len(name) + len(wanted))]
+    nearest = nsmallest(NAMES_SIFTED, like, key=lambda name: -len(commonprefix((name, wanted))))  # noqa: RUF071 (text)
+    compared = difflib.SequenceMatcher(b=wanted, autojunk=False)
+    shares = [(_share(compared, name), name) for name in nearest]
+    likest = [name for share, name in nlargest(NAMES_COMPARED, shares) if share >= LIKE]
+    return [seen[name] for name in difflib.get_close_matches(wanted, likest, n=count, cutoff=LIKE)]
+
+
+class Hints:
+    """What was probably meant, for the first faults of a request: whoever mends those writes the others right, too."""
+
+    def __init__(self) -> None:
+        self._left = HINTS
+
+    def close_match(self, given: str, known: Iterable[str]) -> str | None:
+        self._left -= 1
+        return close_match(given, known) if self._left >= 0 else None
+
+
+def _share(compared: difflib.SequenceMatcher[str], name: str) -> float:
+    """Of characters that both have, wherever they stand."""
+    compared.set_seq1(name)
+    return compared.quick_ratio()
 
 
 def _faults_by_field(value: object, into: type[Any], field: str, is_text: bool) -> Iterator[FieldFault]:

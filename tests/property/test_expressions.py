@@ -10,6 +10,7 @@ import msgspec
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from shared.expressions.allowance import Allowance
 from shared.expressions.expression import compile_expression
 from shared.expressions.fault import ExpressionFault
 from shared.expressions.plain import plain
@@ -168,7 +169,7 @@ def _answer_of_all(text: str) -> str:
     if MAP_WALKED.search(text):
         return "left out"
     try:
-        return json.dumps(plain(cel.compile(text).execute(VARIABLES)), sort_keys=True)
+        return json.dumps(plain(cel.compile(text).execute(VARIABLES), Allowance()), sort_keys=True)
     except (ExpressionFault, ValueError, TypeError, RuntimeError, ArithmeticError, LookupError):
         return "refused"
 

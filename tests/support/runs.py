@@ -5,7 +5,8 @@ from uuid import UUID
 
 import asyncpg
 
-CLAIM = "UPDATE due_work SET locked_by = 'e', locked_until = now() + interval '30 s', fence = fence + 1, attempt = 1"
+CLAIM = """UPDATE due_work SET locked_by = 'e', locked_until = now() + interval '30 s', fence = fence + 1, attempt = 1,
+                  started_at = coalesce(started_at, now())"""
 
 
 async def lease_run(pool: asyncpg.Pool, run_id: UUID) -> None:
@@ -17,8 +18,9 @@ async def lease_run(pool: asyncpg.Pool, run_id: UUID) -> None:
 async def park_run(
     pool: asyncpg.Pool, run_id: UUID, step_id: str = "call", kind: str = "callback", seconds: float = 3600
 ) -> None:
-    """As an executor does whose step waits: the step began when it was parked."""
+    """As an executor does whose step waits: the step began when it was parked. An attempt that parks is not counted."""
     await release_run(pool, run_id, "waiting", seconds)
+    await pool.execute("UPDATE due_work SET attempt = 0 WHERE id = $1", run_id)
     await pool.execute(
         "INSERT INTO run_step (run_id, step_id, status, attempt, started_at, wait_kind, deadline_at) "
         "VALUES ($1, $2, 'waiting', 1, now(), $3, now() + make_interval(secs => $4))",
@@ -32,8 +34,8 @@ async def park_run(
 async def release_run(pool: asyncpg.Pool, run_id: UUID, status: str, seconds: float = 3600) -> None:
     """It goes on in so many seconds; until then nobody holds it."""
     await pool.execute(
-        "UPDATE due_work SET locked_by = NULL, locked_until = NULL, run_at = now() + make_interval(secs => $2) "
-        "WHERE id = $1",
+        "UPDATE due_work SET locked_by = NULL, locked_until = NULL, run_at = now() + make_interval(secs => $2), "
+        "started_at = coalesce(started_at, now()) WHERE id = $1",
         run_id,
         seconds,
     )

@@ -16,7 +16,9 @@ async def running_step(pool: asyncpg.Pool, agent_id: UUID, *, step_id: str = "as
     """A step of a new run of a new task of this agent."""
     now = datetime.now(UTC)
     task_id = await make_task(pool, None, agent_id=agent_id)
-    run_id = await make_due_work(pool, task_id, now, attempt=1, fence=fence, locked_by="executor-1", locked_until=now)
+    run_id = await make_due_work(
+        pool, task_id, now, attempt=1, fence=fence, locked_by="executor-1", locked_until=now, started_at=now
+    )
     await pool.execute("UPDATE due_work SET locked_until = now() + interval '30 s' WHERE id = $1", run_id)
     await pool.execute(
         """INSERT INTO task_run (id, task_id, agent_id, scheduled_for, status, attempt, source)

@@ -100,7 +100,8 @@ class Interpreter:
         if end is None:
             records = [self._journal.find(item_id(step, index)) for index in range(len(items))]
             outputs = capped([record.output if record else None for record in records])
-            self._keep(step, StepStatus.SUCCEEDED, outputs, None)
+            errors = [record.error if record else None for record in records]
+            self._keep(step, StepStatus.SUCCEEDED, outputs, errors if any(errors) else None)
         return end
 
     def _items(self, program: StepProgram) -> list[Any]:

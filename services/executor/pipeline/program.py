@@ -11,7 +11,7 @@ from shared.expressions import Expression, Template, compile_template
 from shared.pipeline.texts import compile_condition
 from shared.tools.base import ToolSpec
 from shared.tools.catalogue import CATALOGUE
-from shared.vocabulary.pipeline import Payload, Step
+from shared.vocabulary.pipeline import Payload, Step, steps_of
 
 PROGRAMS_KEPT = 2000
 
@@ -36,12 +36,13 @@ class StepProgram(msgspec.Struct, frozen=True):
 
 class Program(msgspec.Struct, frozen=True):
     """`is_plain`: one step that runs once, whose outcome is that of the run. `names`: the variables that are read.
-    `secret_names`: None when it cannot be told from the text."""
+    `secret_names`: None when it cannot be told from the text. `most_retries`: of steps with a policy of their own."""
 
     groups: tuple[tuple[StepProgram, ...], ...]
     is_plain: bool
     names: frozenset[str]
     secret_names: frozenset[str] | None
+    most_retries: int
 
 
 class Programs:
@@ -73,6 +74,7 @@ def compile_payload(payload: Payload) -> Program:
         is_plain=len(groups) == 1 and len(groups[0]) == 1 and only.items is None,
         names=frozenset[str]().union(*(text.names for text in texts)),
         secret_names=_secrets_in(texts),
+        most_retries=max((step.retry.max_retries for step in steps_of(payload) if step.retry), default=0),
     )
 
 

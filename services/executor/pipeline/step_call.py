@@ -16,6 +16,7 @@ from services.executor.tools.base import StepContext, ToolFault, Waiting
 from services.executor.tools.registry import Toolbox
 from services.executor.work import Work
 from shared.expressions import Expression, Template
+from shared.secrets.redaction import MARK
 from shared.tools.base import ToolSpec
 from shared.vocabulary.limits import OUTPUT_BYTES
 from shared.vocabulary.pipeline import Step
@@ -70,6 +71,9 @@ class StepCaller:
         arguments: dict[str, Any] = program.arguments.render(variables)  # type: ignore[assignment]  # `with` is a map
         if not program.spec.takes_secrets:
             arguments = self._redactor.value(arguments)
+        elif not program.spec.is_pure and self._holds_stand_in(arguments):
+            message = "A secret cannot be handed on by the output of a step: use ${secrets.…} where it is sent."
+            return self._failed(step, step_id, ErrorClass.TEMPLATE, message)
         record = self._begun(step_id, known)
         if program.spec.is_pure:
             return await self._compute(program.spec, step, record, arguments)
@@ -286,6 +290,9 @@ class StepCaller:
             event_depth=_depth(work.event),
             traceparent=self._traceparent,
         )
+
+    def _holds_stand_in(self, arguments: Mapping[str, Any]) -> bool:
+        return self._redactor is not Redactor.NOTHING and MARK.encode() in msgspec.json.encode(arguments)
 
     def _digest(self, arguments: Mapping[str, Any]) -> bytes:
         """Of what was sent, without its secrets: a short one could be guessed from a digest."""

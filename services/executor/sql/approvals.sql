@@ -30,3 +30,17 @@ UPDATE approval
        decided_at = coalesce(decided_at, now())
  WHERE id = $1
 RETURNING status, decided_by, decided_at, note
+
+-- name: prune_approvals
+-- takes: int4
+-- What was settled, or has expired undecided, so many days ago, and whose run has ended. Their ids begin with the time of
+-- their run, which came before: so only the oldest are looked at.
+DELETE FROM approval
+ WHERE id IN (SELECT a.id
+                FROM approval a
+               WHERE a.id < rpad(lpad(to_hex((extract(epoch FROM now() - make_interval(days => $1)) * 1000)::int8), 12, '0'),
+                                 32, '0')::uuid
+                 AND coalesce(a.decided_at, a.deadline_at) < now() - make_interval(days => $1)
+                 AND NOT EXISTS (SELECT FROM due_work w WHERE w.id = a.run_id)
+               ORDER BY a.id
+               LIMIT 10000)

@@ -8,24 +8,39 @@ SELECT pg_advisory_xact_lock(number) FROM (SELECT unnest($1::bigint[]) AS number
 -- name: read_limits
 -- takes: uuid[], int8[]
 -- gives: now timestamptz, id uuid, fence int8, task_id uuid, agent_id uuid, run_at timestamptz, scheduled_for timestamptz
--- gives: source text, is_started bool, is_agent_active bool, overlap_policy text, concurrency_key text
--- gives: concurrency_limit int4, expires_after_seconds int4, rate_limit jsonb, is_rate_reserved bool, waiting_before int8
--- Of rows that are still leased under the same fence, in the order in which they came due.
+-- gives: source text, is_started bool, serial_key uuid, is_agent_active bool, task_status text, is_of_this_revision bool
+-- gives: overlap_policy text, concurrency_key text, concurrency_limit int4, expires_after_seconds int4, rate_limit jsonb
+-- gives: is_rate_reserved bool, is_behind bool, priority int2
+-- Of rows that are still leased under the same fence; they stay so until this transaction ends.
 SELECT now() AS now, w.id, w.fence, w.task_id, w.agent_id, w.run_at, w.scheduled_for, w.source,
-       w.unended_starts > 0 OR w.attempt > 1 OR w.serial_key IS NOT NULL AS is_started,
-       a.status = 'active' AS is_agent_active, t.overlap_policy, w.concurrency_key, t.concurrency_limit,
-       t.expires_after_seconds, t.rate_limit, w.is_rate_reserved,
-       (SELECT count(*)
-          FROM due_work other
-         WHERE other.task_id = w.task_id AND other.serial_key IS NULL AND other.id <> ALL ($1::uuid[])
-           AND (other.held_until IS NOT NULL OR other.locked_until IS NOT NULL AND other.unended_starts = 0)
-           AND (other.run_at, other.id) < (w.run_at, w.id)) AS waiting_before
-  FROM unnest($1::uuid[], $2::bigint[]) AS mine (id, fence)
-  JOIN due_work w ON w.id = mine.id AND w.fence = mine.fence
+       w.started_at IS NOT NULL AS is_started, w.serial_key, a.status = 'active' AS is_agent_active,
+       t.status AS task_status, w.source <> 'schedule' OR w.schedule_rev = t.schedule_rev AS is_of_this_revision,
+       t.overlap_policy, w.concurrency_key, t.concurrency_limit, t.expires_after_seconds, t.rate_limit,
+       w.is_rate_reserved AND now() <= w.run_at + interval '1 s' AS is_rate_reserved,
+       EXISTS (SELECT
+                 FROM due_work other
+                WHERE other.task_id = w.task_id AND other.held_until IS NOT NULL
+                  AND (other.run_at, other.id) < (w.run_at, w.id)) AS is_behind,
+       w.priority
+  FROM (SELECT * FROM unnest($1::uuid[], $2::bigint[]) AS given (id, fence) ORDER BY given.id) AS mine
+ CROSS JOIN LATERAL (
+        SELECT d.*
+          FROM due_work d
+         WHERE d.id = mine.id AND d.fence = mine.fence AND d.locked_until > now()
+           FOR UPDATE) AS w
   JOIN task t ON t.id = w.task_id
   JOIN agent a ON a.id = w.agent_id
- WHERE w.locked_until IS NOT NULL
- ORDER BY w.run_at, w.id
+
+-- name: count_waiting
+-- takes: uuid[], int4
+-- gives: task_id uuid, waiting int8
+-- Rows of each task that stand back; counted no further than somebody asks.
+SELECT asked.task_id, counted.waiting
+  FROM unnest($1::uuid[]) AS asked (task_id)
+ CROSS JOIN LATERAL (
+        SELECT count(*) AS waiting
+          FROM (SELECT FROM due_work w WHERE w.task_id = asked.task_id AND w.held_until IS NOT NULL LIMIT $2) AS seen
+       ) AS counted
 
 -- name: read_holders
 -- takes: uuid[]
@@ -68,10 +83,11 @@ UPDATE rate_window SET starts = $3, updated_at = now() WHERE agent_id = $1 AND k
 
 -- name: start_admitted
 -- takes: uuid[], uuid[], bool[], text
--- gives: id uuid, is_cancel_requested bool, unended_starts int4
+-- gives: id uuid, attempt int4, is_cancel_requested bool, unended_starts int4
 WITH admitted AS (
     UPDATE due_work w
-       SET serial_key = a.serial_key, holds_slot = a.holds_slot, unended_starts = w.unended_starts + 1
+       SET serial_key = a.serial_key, holds_slot = a.holds_slot, is_rate_reserved = true, attempt = w.attempt + 1,
+           unended_starts = w.unended_starts + 1, started_at = coalesce(w.started_at, now())
       FROM unnest($1::uuid[], $2::uuid[], $3::boolean[]) AS a (id, serial_key, holds_slot)
      WHERE w.id = a.id
     RETURNING w.id, w.task_id, w.agent_id, w.scheduled_for, w.attempt, w.source, w.event, w.locked_until, w.unended_starts
@@ -86,16 +102,16 @@ WITH admitted AS (
            next_attempt_at = NULL
     RETURNING run.id, run.cancel_requested_at
 )
-SELECT started.id, started.cancel_requested_at IS NOT NULL AS is_cancel_requested, admitted.unended_starts
+SELECT started.id, admitted.attempt, started.cancel_requested_at IS NOT NULL AS is_cancel_requested,
+       admitted.unended_starts
   FROM started
   JOIN admitted ON admitted.id = started.id
 
 -- name: put_back
 -- takes: uuid[], float8[], timestamptz[]
--- Either stands back for some seconds, or runs at a time that was reserved for it. The attempt never began.
+-- Either stands back for some seconds, or runs at a time that was reserved for it.
 UPDATE due_work w
-   SET attempt = w.attempt - 1,
-       locked_by = NULL,
+   SET locked_by = NULL,
        locked_until = NULL,
        held_until = now() + make_interval(secs => back.hold_seconds),
        run_at = coalesce(back.run_at, w.run_at),
@@ -118,6 +134,22 @@ ON CONFLICT (id) DO UPDATE
    SET status = excluded.status, success = NULL, finished_at = excluded.finished_at, skip_reason = excluded.skip_reason,
        error = excluded.error
  WHERE run.finished_at IS NULL
+
+-- name: let_go
+-- takes: uuid[]
+-- What was first in line of these tasks will not run: the next one may look.
+WITH next AS MATERIALIZED (
+    SELECT waiter.id
+      FROM unnest($1::uuid[]) AS ended (task_id)
+     CROSS JOIN LATERAL (
+            SELECT w.id
+              FROM due_work w
+             WHERE w.task_id = ended.task_id AND w.held_until IS NOT NULL
+             ORDER BY w.run_at, w.id
+             LIMIT 1
+               FOR UPDATE SKIP LOCKED) AS waiter
+)
+UPDATE due_work w SET held_until = NULL FROM next WHERE w.id = next.id
 
 -- name: replace_waiting
 -- takes: uuid[], uuid[]
@@ -152,10 +184,15 @@ WITH ended AS (
      WHERE run.id = ended.id AND run.finished_at IS NULL
 )
 UPDATE task_run run
-   SET cancel_requested_at = coalesce(run.cancel_requested_at, now())
+   SET cancel_requested_at = coalesce(run.cancel_requested_at, now()),
+       error = jsonb_build_object('class', 'canceled', 'message', 'A newer occurrence of the task took its place.',
+                                  'retryable', false)
  WHERE run.id = ANY ($1::uuid[]) AND run.finished_at IS NULL AND run.id NOT IN (SELECT id FROM ended)
 
 -- name: absolve
--- takes: uuid[]
+-- takes: uuid[], int8[]
 -- The lease was lost, but the executor lives: this was not the end of it.
-UPDATE due_work SET unended_starts = unended_starts - 1 WHERE id = ANY ($1::uuid[]) AND unended_starts > 0
+UPDATE due_work w
+   SET unended_starts = w.unended_starts - 1
+  FROM unnest($1::uuid[], $2::bigint[]) AS lost (id, fence)
+ WHERE w.id = lost.id AND w.fence >= lost.fence AND w.unended_starts > 0

@@ -8,8 +8,8 @@
 -- may be evaluated again and would then lock other rows than it returned. Compared with now(), never with clock_timestamp():
 -- that one is volatile, and no index bounds it.
 -- Priorities are strict, but age: each 30 s that the oldest row of a priority has waited lift it by one.
--- A row that nothing limits is admitted here, and starts. Any other is only leased: who claimed it decides, and until then
--- its run has not started. Of a task that must not overlap itself, the unique index on serial_key admits one.
+-- A row that nothing limits is admitted here, and starts: only then it counts as an attempt. Any other is only leased, and
+-- who claimed it decides. Of a task that must not overlap itself, the unique index on serial_key admits one.
 WITH level AS MATERIALIZED (
     SELECT p.priority,
            p.priority - floor(extract(epoch FROM coalesce($4, now()) - oldest.available_at) / 30) AS urgency
@@ -25,8 +25,8 @@ WITH level AS MATERIALIZED (
     SELECT due.*
       FROM (SELECT priority FROM level ORDER BY urgency, priority) AS urgent
      CROSS JOIN LATERAL (
-            SELECT w.id, w.task_id, w.agent_id, w.locked_by, w.run_at, w.scheduled_for, w.attempt, w.source,
-                   w.serial_key, w.concurrency_key, w.is_rate_reserved, w.unended_starts
+            SELECT w.id, w.task_id, w.agent_id, w.locked_by, w.run_at, w.scheduled_for, w.source, w.serial_key,
+                   w.concurrency_key, w.is_rate_reserved, w.unended_starts, w.started_at
               FROM due_work w
              WHERE w.priority = urgent.priority
                AND w.available_at <= coalesce($4, now())
@@ -37,28 +37,32 @@ WITH level AS MATERIALIZED (
 ), judged AS MATERIALIZED (
     SELECT p.id, p.locked_by AS lost_by, t.payload, t.title, t.tags, t.version, t.timeout_seconds,
            t.max_retries, t.backoff_strategy, t.pause_after_failures, t.on_success, t.on_failure,
-           CASE WHEN t.overlap_policy <> 'allow_all' AND p.source <> 'hook' THEN p.task_id END AS serial_key,
+           CASE WHEN p.started_at IS NOT NULL THEN p.serial_key
+                WHEN t.overlap_policy <> 'allow_all' AND p.source <> 'hook' THEN p.task_id END AS serial_key,
            p.unended_starts = 0
            AND p.concurrency_key IS NULL
-           AND (t.rate_limit IS NULL OR p.is_rate_reserved OR p.source = 'hook')
-           AND (t.expires_after_seconds IS NULL OR p.attempt > 0 OR p.serial_key IS NOT NULL
-                OR coalesce($4, now()) <= p.scheduled_for + make_interval(secs => t.expires_after_seconds))
-           AND (t.overlap_policy = 'allow_all' OR p.source = 'hook' OR p.serial_key IS NOT NULL
-                OR row_number() OVER (PARTITION BY p.task_id ORDER BY p.run_at, p.id) = 1
-                   AND NOT EXISTS (SELECT FROM due_work other WHERE other.serial_key = p.task_id)
-                   AND NOT EXISTS (SELECT FROM due_work other
-                                    WHERE other.task_id = p.task_id AND other.held_until IS NOT NULL
-                                      AND other.id <> p.id))
+           AND (p.source = 'hook' OR p.started_at IS NOT NULL
+                OR (t.rate_limit IS NULL
+                    OR p.is_rate_reserved AND coalesce($4, now()) <= p.run_at + interval '1 s')
+                   AND (t.expires_after_seconds IS NULL
+                        OR coalesce($4, now()) <= p.scheduled_for + make_interval(secs => t.expires_after_seconds))
+                   AND (t.overlap_policy = 'allow_all'
+                        OR row_number() OVER (PARTITION BY p.task_id ORDER BY p.run_at, p.id) = 1
+                           AND NOT EXISTS (SELECT FROM due_work other WHERE other.serial_key = p.task_id)
+                           AND NOT EXISTS (SELECT FROM due_work other
+                                            WHERE other.task_id = p.task_id AND other.held_until IS NOT NULL
+                                              AND other.id <> p.id)))
            AND EXISTS (SELECT FROM agent a WHERE a.id = p.agent_id AND a.status = 'active') AS is_admitted
       FROM picked p
       JOIN task t ON t.id = p.task_id
 ), leased AS (
     UPDATE due_work w
-       SET attempt = w.attempt + 1,
+       SET attempt = w.attempt + j.is_admitted::int,
            fence = w.fence + 1,
            locked_by = $2,
            locked_until = coalesce($4, now()) + make_interval(secs => $3),
            held_until = NULL,
+           started_at = CASE WHEN j.is_admitted THEN coalesce(w.started_at, $4, now()) ELSE w.started_at END,
            serial_key = CASE WHEN j.is_admitted THEN j.serial_key ELSE w.serial_key END,
            unended_starts = w.unended_starts + j.is_admitted::int,
            holds_slot = false,
@@ -82,7 +86,7 @@ WITH level AS MATERIALIZED (
     RETURNING run.id, run.cancel_requested_at
 ), lost AS (
     INSERT INTO run_attempt (run_id, fence, attempt, executor, finished_at, error)
-    SELECT id, fence - 1, attempt - 1, lost_by, coalesce($4, now()),
+    SELECT id, fence - 1, attempt, lost_by, coalesce($4, now()),
            jsonb_build_object('class', 'lease_lost', 'message', 'The executor stopped renewing its lease.',
                               'retryable', true)
       FROM leased
@@ -134,7 +138,7 @@ SELECT renewed.id, renewed.fence, run.cancel_requested_at IS NOT NULL AS is_canc
 
 -- name: record_outcomes
 -- takes: uuid[], int8[], text[], bool[], float8[], bool[], jsonb[], jsonb[], text[], timestamptz[], uuid[], jsonb[]
--- takes: uuid[], text[], text[], int4[], bytea[], jsonb[], jsonb[], timestamptz[], timestamptz[], text[], float8[]
+-- takes: uuid[], text[], text[], int4[], bytea[], jsonb[], jsonb[], timestamptz[], timestamptz[], text[], float8[], bool[]
 -- gives: id uuid, let_go int8
 -- Together: the queue row goes, or moves to its next time; the run gets its outcome, a failed attempt its record, the
 -- journal its steps; what follows the outcome is queued; and whatever stood back for this run may go. A row whose fence has
@@ -144,9 +148,9 @@ SELECT renewed.id, renewed.fence, run.cancel_requested_at IS NOT NULL AS is_canc
 WITH outcome AS MATERIALIZED (
     SELECT o.*, w.*, o.is_attempt_kept::int AS attempts_undone
       FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::boolean[], $5::float8[], $6::boolean[], $7::jsonb[],
-                  $8::jsonb[], $9::text[], $10::timestamptz[], $11::uuid[], $12::jsonb[])
-        AS o (id, fence, status, success, retry_in_seconds, is_attempt_kept, output, error, trace_id, started_at, hook_id,
-              hook_event)
+                  $8::jsonb[], $9::text[], $10::timestamptz[], $11::uuid[], $12::jsonb[], $24::boolean[])
+        AS o (id, fence, status, success, retry_in_seconds, is_attempt_kept, output, error, trace_id, began_at, hook_id,
+              hook_event, is_unstarted)
      CROSS JOIN LATERAL (
             SELECT d.attempt, d.locked_by, d.is_answered, d.task_id, d.agent_id, d.schedule_rev, d.scheduled_for,
                    d.priority, d.traceparent, d.concurrency_key
@@ -160,7 +164,8 @@ WITH outcome AS MATERIALIZED (
        SET run_at = CASE WHEN o.status = 'waiting' AND o.is_answered THEN now()
                          ELSE now() + make_interval(secs => o.retry_in_seconds) END,
            attempt = w.attempt - o.attempts_undone,
-           unended_starts = 0,
+           -- What was handed back before it began may still be what killed the executor before.
+           unended_starts = CASE WHEN o.is_unstarted THEN w.unended_starts ELSE 0 END,
            holds_slot = false,
            locked_by = NULL,
            locked_until = NULL
@@ -199,7 +204,7 @@ WITH outcome AS MATERIALIZED (
     RETURNING w.id
 ), failed AS (
     INSERT INTO run_attempt (run_id, fence, attempt, executor, started_at, finished_at, error)
-    SELECT id, fence, attempt, locked_by, started_at, now(), error FROM outcome WHERE error IS NOT NULL
+    SELECT id, fence, attempt, locked_by, began_at, now(), error FROM outcome WHERE error IS NOT NULL
     ON CONFLICT DO NOTHING
 ), journaled AS (
     INSERT INTO run_step AS step (run_id, step_id, status, attempt, input_digest, output, error, started_at, finished_at,
@@ -221,7 +226,8 @@ WITH outcome AS MATERIALIZED (
     UPDATE task_run run
        SET status = o.status,
            success = o.success,
-           attempt = o.attempt - o.attempts_undone,
+           attempt = CASE WHEN o.status = 'waiting' THEN o.attempt ELSE o.attempt - o.attempts_undone END,
+           lease_owner = CASE WHEN o.retry_in_seconds IS NULL THEN run.lease_owner END,
            finished_at = CASE WHEN o.retry_in_seconds IS NULL THEN now() END,
            next_attempt_at = CASE WHEN o.retry_in_seconds IS NOT NULL
                                   THEN now() + make_interval(secs => o.retry_in_seconds) END,
@@ -230,22 +236,21 @@ WITH outcome AS MATERIALIZED (
            error = CASE WHEN o.status = 'canceled' AND run.error ->> 'class' = 'canceled' THEN run.error ELSE o.error END,
            trace_id = o.trace_id
       FROM outcome o
-     WHERE run.id = o.id
-    RETURNING run.id
+     WHERE run.id = o.id AND NOT o.is_unstarted
 )
-SELECT id, (SELECT count(*) FROM let_go) AS let_go FROM told
+SELECT id, (SELECT count(*) FROM let_go) AS let_go FROM outcome
 
 -- name: write_steps
 -- takes: uuid[], int8[], uuid[], text[], text[], int4[], bytea[], jsonb[], jsonb[], timestamptz[], timestamptz[]
--- gives: id uuid
+-- gives: id uuid, fence int8
 -- The journal between the steps of a run. The lease is held still meanwhile, so that nobody can take the run over between
 -- the look at its fence and the write; a run whose fence has moved on is missing from the answer. What was settled from
 -- outside stays.
 WITH held AS MATERIALIZED (
-    SELECT leased.id
+    SELECT leased.id, leased.fence
       FROM (SELECT * FROM unnest($1::uuid[], $2::bigint[]) AS given (id, fence) ORDER BY given.id) AS mine
      CROSS JOIN LATERAL (
-            SELECT w.id
+            SELECT w.id, w.fence
               FROM due_work w
              WHERE w.id = mine.id AND w.fence = mine.fence AND w.locked_until IS NOT NULL
                FOR SHARE) AS leased
@@ -263,7 +268,7 @@ WITH held AS MATERIALIZED (
      WHERE step.finished_at IS NULL
         OR step.status = 'failed' AND (step.attempt < excluded.attempt OR excluded.status = 'failed')
 )
-SELECT id FROM held
+SELECT id, fence FROM held
 
 -- name: read_journal
 -- takes: uuid
@@ -301,7 +306,7 @@ WITH failing AS MATERIALIZED (
 ), withdrawn AS (
     DELETE FROM due_work w
      USING failing
-     WHERE w.task_id = failing.id AND w.locked_until IS NULL AND w.source = 'schedule' AND w.attempt = 0
+     WHERE w.task_id = failing.id AND w.locked_until IS NULL AND w.source = 'schedule' AND w.started_at IS NULL
     RETURNING w.id, w.task_id, w.agent_id, w.scheduled_for, w.run_at, w.source
 ), recorded AS (
     INSERT INTO task_run AS run (id, task_id, agent_id, scheduled_for, status, source, finished_at, skip_reason)

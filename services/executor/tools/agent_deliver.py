@@ -14,6 +14,7 @@ from shared.database.statements import load_statements
 from shared.streams.inbox_bell import ring_inbox
 from shared.tools.agent_deliver import AGENT_DELIVER, AgentDeliverInput
 from shared.vocabulary.ids import id_of_step
+from shared.vocabulary.limits import INBOX_MESSAGES_PER_AGENT
 from shared.vocabulary.names import name_key
 from shared.vocabulary.states import ErrorClass, SettledAs, WaitKind
 
@@ -22,11 +23,12 @@ SQL = load_statements("services.executor", "sql/inbox.sql")
 
 class Delivered(msgspec.Struct, frozen=True):
     """The columns of `deliver_message`, in its order. `agent` is None when there is nobody to deliver to;
-    `remaining_seconds` is how long the message can still be acknowledged."""
+    `is_full`: its inbox takes no more. `remaining_seconds` is how long the message can still be acknowledged."""
 
     is_leased: bool
     agent_id: UUID | None
     agent: str | None
+    is_full: bool
     is_made: bool
     remaining_seconds: float
     settled_as: SettledAs | None
@@ -50,6 +52,8 @@ class AgentDeliver:
             raise lease_lost()
         if found.agent_id is None:
             raise ToolFault(ErrorClass.TOOL, "There is no such agent, or the task's owner may not deliver to it.")
+        if found.is_full:
+            raise _inbox_full(found.agent)
         if found.is_made:
             await ring_inbox(self._redis, [found.agent_id])
         output = {"message_id": str(message_id), "agent": found.agent}
@@ -65,6 +69,7 @@ class AgentDeliver:
             # Wrapped, because the driver writes a bare null as SQL's.
             {"body": wanted.body},
             *(wanted.await_ack, wanted.max_deliveries, float(wanted.lives_seconds), context.traceparent),
+            INBOX_MESSAGES_PER_AGENT,
         )
         rows = await retry_transient(
             lambda: self._pool.fetch(SQL["deliver_message"].sql, *arguments), name="deliver_message"
@@ -82,6 +87,12 @@ class AgentDeliver:
             lambda: self._pool.execute(SQL["withdraw_expired_message"].sql, message_id), name="withdraw_expired_message"
         )
         raise ToolFault(ErrorClass.TIMEOUT, f"{found.agent} did not acknowledge the message in time.")
+
+
+def _inbox_full(agent: str | None) -> ToolFault:
+    """It can be emptied by the time of another try."""
+    bound = f"holds {INBOX_MESSAGES_PER_AGENT} messages that are not acknowledged, which is the most"
+    return ToolFault(ErrorClass.TOOL, f"The inbox of {agent} {bound} (quota_exceeded).", retryable=True)
 
 
 def _recipient(agent: str | None, owner_id: UUID) -> tuple[str | None, UUID | None]:

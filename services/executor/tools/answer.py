@@ -5,6 +5,7 @@ import codecs
 import aiohttp
 import msgspec
 
+from services.executor.tools.cutting import cut, without_last_word
 from services.executor.tools.storable import storable, storable_text
 from shared.vocabulary.limits import RESPONSE_BODY_BYTES
 
@@ -55,7 +56,7 @@ class Answer(msgspec.Struct, frozen=True):
 async def read_answer(response: aiohttp.ClientResponse) -> Answer:
     raw, is_whole = await _read_capped(response)
     text = _text(raw, response.charset, is_whole=is_whole)
-    body = _capped(text)
+    body = _capped(text if is_whole else without_last_word(text))
     parsed = _parsed(raw) if is_whole and _is_json(response.content_type) else msgspec.UNSET
     return Answer(response.status, _headers(response), body, not is_whole or body != text, parsed)
 
@@ -88,7 +89,10 @@ def _capped(text: str) -> str:
     """One byte of a narrow charset can become three in UTF-8, which is what is stored."""
     if text.isascii():
         return text
-    return text.encode()[:RESPONSE_BODY_BYTES].decode(errors="ignore")
+    raw = text.encode()
+    if len(raw) <= RESPONSE_BODY_BYTES:
+        return text
+    return without_last_word(raw[:RESPONSE_BODY_BYTES].decode(errors="ignore"))
 
 
 def _headers(response: aiohttp.ClientResponse) -> dict[str, str]:
@@ -96,7 +100,7 @@ def _headers(response: aiohttp.ClientResponse) -> dict[str, str]:
     for name, value in response.headers.items():
         key = storable_text(name.lower())
         joined[key] = f"{joined[key]}, {value}" if key in joined else value
-    return {name: storable_text(value[:MAX_HEADER_LENGTH]) for name, value in joined.items()}
+    return {name: storable_text(cut(value, MAX_HEADER_LENGTH)) for name, value in joined.items()}
 
 
 def _is_json(content_type: str) -> bool:

@@ -5,7 +5,7 @@ import msgspec
 from services.executor.tools.answer import Answer
 from services.executor.tools.base import ToolFault
 from services.executor.tools.storable import storable
-from shared.expressions import ExpressionFault, is_true
+from shared.expressions import Allowance, ExpressionFault, is_true
 from shared.tools.http_request import Expect, compile_for_answer
 from shared.vocabulary.limits import OUTPUT_BYTES
 from shared.vocabulary.states import ErrorClass
@@ -29,9 +29,10 @@ def extracted(answer: Answer, wanted: dict[str, str]) -> dict[str, object]:
     """Raises ToolFault, which keeps the answer."""
     output = answer.output()
     values: dict[str, object] = {}
+    allowance = Allowance()
     for name, text in wanted.items():
         try:
-            values[name] = storable(compile_for_answer(text).evaluate({"response": output}))
+            values[name] = storable(compile_for_answer(text).evaluate({"response": output}, allowance))
         except ExpressionFault as fault:
             raise ToolFault(ErrorClass.TOOL, f"with.extract.{name}: {fault.message}", output=output) from None
     if len(msgspec.json.encode(values)) > OUTPUT_BYTES:

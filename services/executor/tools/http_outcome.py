@@ -36,7 +36,7 @@ def fault_of_status(answer: Answer, now: datetime, *, redirects: int = 0, retrya
         case 5:
             return _refused(ErrorClass.HTTP_5XX, answer, now, retryable=True)
         case 3 if location := answer.headers.get("location"):
-            where = location[:MAX_LOCATION_LENGTH]
+            where = _place(location)
             followed = f"only {redirects} redirects are" if redirects else "redirects are not"
             message = f"The receiver answered {phrase_of(answer.status)} to {where}; {followed} followed."
         case _:
@@ -98,6 +98,16 @@ def _lateness(error: TimeoutError, timeout_seconds: float, *, is_queued: bool) -
         return f"The receiver accepted no connection within {CONNECT_SECONDS:g} s."
     turn = f", the wait for one of its {CONNECTIONS_PER_HOST} connections included" if is_queued else ""
     return f"The receiver gave no whole answer within {timeout_seconds:g} s{turn}."
+
+
+def _place(location: str) -> str:
+    """Without what keys are written into, and cut only where nothing is written in part: a part of a secret would not
+    be known again as one."""
+    bare = location.partition("#")[0].partition("?")[0]
+    scheme, mark, rest = bare.partition("://")
+    host, slash, path = rest.partition("/")
+    place = f"{scheme}{mark}{host.rpartition('@')[2]}{slash}{path}"
+    return place if len(place) <= MAX_LOCATION_LENGTH else f"{place[:MAX_LOCATION_LENGTH].rpartition('/')[0]}/…"
 
 
 def _refusal(status: int) -> str:

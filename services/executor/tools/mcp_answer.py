@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from services.executor.tools.cutting import without_last_word
 from services.executor.tools.storable import storable, storable_text
 from shared.vocabulary.limits import RESPONSE_BODY_BYTES
 
@@ -78,4 +79,4 @@ def _capped(text: str, room: int) -> tuple[str, int, bool]:
     raw = clean.encode()
     if len(raw) <= room:
         return clean, room - len(raw), True
-    return raw[:room].decode(errors="ignore"), 0, False
+    return without_last_word(raw[:room].decode(errors="ignore")), 0, False

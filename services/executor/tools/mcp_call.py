@@ -11,6 +11,7 @@ from aiohttp.abc import AbstractResolver
 
 from services.executor.tools.base import StepContext, ToolFault
 from services.executor.tools.connector import CONNECTIONS, SystemResolver, new_session
+from services.executor.tools.cutting import cut
 from services.executor.tools.flight import Departures, Flight
 from services.executor.tools.http_outcome import forbidden_destination
 from services.executor.tools.mcp_answer import McpAnswer
@@ -68,7 +69,7 @@ class McpCall:
             raise
         if answer.is_error:
             self._offers.drop(key)
-            message = f"The tool reports an error: {answer.text[:MAX_SAID_LENGTH]}"
+            message = f"The tool reports an error: {cut(answer.text, MAX_SAID_LENGTH)}"
             raise ToolFault(ErrorClass.TOOL, message, output=answer.output())
         return answer.output()
 

@@ -1,6 +1,5 @@
 """One conversation with an MCP server: meet, look at the tools when they are not known, call, part."""
 
-import difflib
 import logging
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,12 +14,14 @@ from pydantic import ValidationError
 
 from services.executor.tools.base import StepContext, ToolFault
 from services.executor.tools.connector import USER_AGENT
+from services.executor.tools.cutting import cut
 from services.executor.tools.mcp_answer import McpAnswer, answer_of
 from services.executor.tools.mcp_offers import Offer
 from services.executor.tools.mcp_schema import wrong_argument
 from services.executor.tools.mcp_transport import RECEIVED_BYTES, Exchange
 from services.executor.tools.storable import storable_text
 from shared.tools.mcp_call import McpCallInput
+from shared.vocabulary.decoding import close_matches
 from shared.vocabulary.states import ErrorClass
 
 LIST_PAGES = 20
@@ -120,7 +121,7 @@ async def _offer_of(client: Client) -> Offer:
 
 
 def _no_such_tool(name: str, known: list[str]) -> ToolFault:
-    close = difflib.get_close_matches(name, known, n=3)
+    close = close_matches(name, known, 3)
     hint = f" Did you mean {' or '.join(close)}?" if close else ""
     return ToolFault(ErrorClass.TOOL, storable_text(f"with.tool: The server has no tool {name}.{hint}"))
 
@@ -144,7 +145,7 @@ def _fault_of_refusal(refusal: MCPError, exchange: Exchange) -> ToolFault:
         return ToolFault(ErrorClass.CONNECT, message, retryable=True)
     if refusal.code == mcp_types.PARSE_ERROR:
         return _not_the_protocol()  # the client's sentence quotes what it could not read
-    said = storable_text(refusal.message[:MAX_MESSAGE_LENGTH])
+    said = storable_text(cut(refusal.message, MAX_MESSAGE_LENGTH))
     return ToolFault(ErrorClass.TOOL, f"The server refused the call ({refusal.code}): {said}")
 
 

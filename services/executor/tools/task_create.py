@@ -1,5 +1,6 @@
 """The tool `task.create`: makes a task of the same owner, as `POST /tasks` does."""
 
+import asyncio
 from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
@@ -27,7 +28,7 @@ from shared.tools.base import ToolSpec
 from shared.tools.task_create import TASK_CREATE, TaskCreateInput
 from shared.vocabulary.faults import Forbidden, invalid_field
 from shared.vocabulary.ids import id_of_step
-from shared.vocabulary.limits import TASKS_PER_AGENT
+from shared.vocabulary.limits import TASKS_OF_STEPS_PER_HOUR, TASKS_PER_AGENT
 from shared.vocabulary.scopes import Scope
 
 FIELD = "with.task"
@@ -54,7 +55,8 @@ class TaskCreation:
             if made:
                 next_at: datetime | None = made[0]["next_at"]
                 return next_at
-            accepted = self._accepted(mandate, wanted)
+            # In a thread: it takes up to half a second, and renewals of leases do not wait.
+            accepted = await asyncio.to_thread(self._accepted, mandate, wanted)
             await _insert(mandate, task_id, accepted)
             return accepted.first_at
 
@@ -88,8 +90,15 @@ async def _insert(mandate: Mandate, task_id: UUID, accepted: Accepted) -> None:
 
 
 async def _check_quota(ask: Ask, agent_id: UUID) -> None:
-    """So that tasks which create tasks come to an end."""
-    (counted,) = await ask(SQL["count_active_tasks"], agent_id, TASKS_PER_AGENT)
-    if counted["tasks"] >= TASKS_PER_AGENT:
-        message = f"The agent has {TASKS_PER_AGENT} active tasks, and may have no more."
-        raise Forbidden(message, error_code="quota_exceeded")
+    """So that tasks which create tasks come to an end, also those that make their like and are done."""
+    await ask(SQL["hold_agent"], agent_id)
+    (active,) = await ask(SQL["count_active_tasks"], agent_id, TASKS_PER_AGENT)
+    if active["tasks"] >= TASKS_PER_AGENT:
+        raise _quota_exceeded(f"The agent has {TASKS_PER_AGENT} active tasks, and may have no more.")
+    (made,) = await ask(SQL["count_tasks_of_steps"], agent_id, TASKS_OF_STEPS_PER_HOUR)
+    if made["tasks"] >= TASKS_OF_STEPS_PER_HOUR:
+        raise _quota_exceeded(f"Steps of the agent's runs have made {TASKS_OF_STEPS_PER_HOUR} tasks within an hour.")
+
+
+def _quota_exceeded(message: str) -> Forbidden:
+    return Forbidden(message, error_code="quota_exceeded")

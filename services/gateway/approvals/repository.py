@@ -27,7 +27,7 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 async def show(connection: AsyncConnection, approval_id: UUID, owner: UUID | None) -> ApprovalView | None:
-    for row in await run(connection, SQL["list_approvals"], approval_id, owner, None, 1, 0):
+    for row in await run(connection, SQL["show_approval"], approval_id, owner):
         return _view(row)
     return None
 
@@ -37,7 +37,10 @@ async def list_approvals(
 ) -> tuple[list[ApprovalView], int]:
     """Newest first, and how many there are."""
     total = (await run(connection, SQL["count_approvals"], owner, status))[0]["total"]
-    rows = await run(connection, SQL["list_approvals"], None, owner, status, limit, offset)
+    if owner is None:
+        rows = await run(connection, SQL["list_all_approvals"], status, limit, offset)
+    else:
+        rows = await run(connection, SQL["list_approvals"], owner, status, limit, offset)
     return [_view(row) for row in rows], total
 
 

@@ -15,6 +15,7 @@ from services.gateway.inbox.standing import error_of_dead, error_of_spent, refus
 from services.gateway.inbox.waiters import Waiter, Waiters
 from services.gateway.inbox.wire import AckOptions, ExtendOptions, InboxItem, NackOptions
 from services.gateway.runs.steps import lock_run, settle_step
+from services.gateway.secrets.echoes import Echoes
 from shared.runtime.bells import Bells
 from shared.streams.doorbell import Bell
 from shared.vocabulary.faults import NotFound
@@ -31,8 +32,9 @@ class Taken(msgspec.Struct, frozen=True):
 
 
 class InboxService:
-    def __init__(self, database: Database, waiters: Waiters, bells: Bells) -> None:
+    def __init__(self, database: Database, waiters: Waiters, bells: Bells, echoes: Echoes) -> None:
         self._database = database
+        self._echoes = echoes
         self._bells = bells
         self.waiters = waiters
 
@@ -78,7 +80,7 @@ class InboxService:
         message = await _found(connection, act, message_id)
         if not await repository.settle(connection, message_id, options.fence, SettledAs.ACKED):
             return await _as_before(connection, act, message_id, options.fence, SettledAs.ACKED)
-        is_run_told = await _answer(connection, act, message, output=options.output)
+        is_run_told = await self._answer(connection, act, message, output=options.output)
         act.after_commit(lambda: self.waiters.make_room(act.caller.agent_id))
         return ActionDone("The message is acknowledged.", {"id": message_id, "is_run_told": is_run_told})
 
@@ -93,7 +95,7 @@ class InboxService:
         if not await repository.settle(connection, message_id, options.fence, SettledAs.DEAD):
             return await _as_before(connection, act, message_id, options.fence, SettledAs.DEAD)
         act.after_commit(lambda: self.waiters.make_room(act.caller.agent_id))
-        is_run_told = await _answer(connection, act, message, error=error_of_dead(options.error))
+        is_run_told = await self._answer(connection, act, message, error=error_of_dead(options.error))
         return ActionDone("The message is given up.", {"id": message_id, "is_run_told": is_run_told})
 
     async def extend(
@@ -104,6 +106,27 @@ class InboxService:
         if visible_until is None:
             raise refused(await _found(connection, act, message_id))
         return ActionDone("The message is yours for longer.", {"id": message_id, "visible_until": visible_until})
+
+    async def _answer(
+        self,
+        connection: AsyncConnection,
+        act: Act,
+        message: Held,
+        *,
+        output: object = None,
+        error: dict[str, object] | None = None,
+    ) -> bool:
+        """Whether a run waited for it and goes on. It is told without the secrets that the run was given."""
+        if not message.is_awaited or message.run_id is None or message.step_id is None:
+            return False
+        redactor = await self._echoes.redactor_of(connection, message.run_id)
+        output, error = redactor.value(output), redactor.value(error)
+        is_told = await settle_step(
+            connection, message.run_id, message.step_id, output=output, error=error, kinds=KINDS
+        )
+        if is_told:
+            act.ring(Bell.DUE_WORK)
+        return is_told
 
     def _wake_all(self, agent_id: UUID) -> None:
         """Those of other gateways find it within a second."""
@@ -129,23 +152,6 @@ async def _as_before(
     if not settled_before(message, fence, wanted):
         raise refused(message)
     return ActionDone(f"The message is {wanted} already.", {"id": message_id})
-
-
-async def _answer(
-    connection: AsyncConnection,
-    act: Act,
-    message: Held,
-    *,
-    output: object = None,
-    error: dict[str, object] | None = None,
-) -> bool:
-    """Whether a run waited for it and goes on."""
-    if not message.is_awaited or message.run_id is None or message.step_id is None:
-        return False
-    is_told = await settle_step(connection, message.run_id, message.step_id, output=output, error=error, kinds=KINDS)
-    if is_told:
-        act.ring(Bell.DUE_WORK)
-    return is_told
 
 
 async def _settle_spent(connection: AsyncConnection, agent_id: UUID) -> bool:

@@ -6,7 +6,7 @@ from functools import partial
 from services.gateway.auth.wire import Identity
 from services.gateway.clock import DatabaseClock
 from services.gateway.pipelines.wire import PipelineDraft, PipelineWarning, Rehearsed, ToolView
-from services.gateway.schedules.computing import OneAtATime
+from services.gateway.schedules.computing import Turns
 from shared.outbound.addresses import AddressPolicy
 from shared.pipeline.placing import placed
 from shared.pipeline.rehearsal import EVENT, Sample, rehearse, speaks_of
@@ -25,12 +25,12 @@ class PipelineService:
     def __init__(self, clock: DatabaseClock, policy: AddressPolicy) -> None:
         self._clock = clock
         self._policy = policy
-        self._computing = OneAtATime()
+        self._computing = Turns()
         self._tools: Mapping[str, ToolView] = {name: _shown(spec) for name, spec in CATALOGUE.items()}
 
     async def rehearse(self, caller: Identity, draft: PipelineDraft) -> Rehearsed:
         """Runs nothing, connects nowhere, looks nothing up."""
-        return await self._computing.run(partial(self._rehearse, caller, draft))
+        return await self._computing.run(caller.agent_id, partial(self._rehearse, caller, draft))
 
     def _rehearse(self, caller: Identity, draft: PipelineDraft) -> Rehearsed:
         check_pipeline(draft.payload, self._policy)

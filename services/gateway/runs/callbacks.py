@@ -13,6 +13,7 @@ from services.gateway.runs import repository
 from services.gateway.runs.service import no_such_run, run_finished
 from services.gateway.runs.steps import extend_step, lock_run, settle_step
 from services.gateway.runs.wire import CompleteStep, Extended, FailStep, Heartbeat, Logged, OfStep, WriteLog
+from services.gateway.secrets.echoes import Echoes
 from shared.streams.doorbell import Bell
 from shared.vocabulary.faults import Conflict, invalid_field
 from shared.vocabulary.limits import LOG_LINE_BYTES
@@ -20,18 +21,29 @@ from shared.vocabulary.states import ErrorClass, StepStatus, WaitKind
 
 
 class Callbacks:
-    """Of the bearer of a step's token, and of the agent whose run it is. Whatever is told twice is answered twice."""
+    """Of the bearer of a step's token, and of the agent whose run it is. Whatever is told twice is answered twice, and
+    stored without the secrets that the run was given."""
+
+    def __init__(self, echoes: Echoes) -> None:
+        self._echoes = echoes
 
     async def complete(self, connection: AsyncConnection, act: Act, run_id: UUID, told: CompleteStep) -> ActionDone:
-        return await _settle(connection, act, run_id, told, told.output)
+        step_id = await _step_of(connection, act, run_id, told)
+        redactor = await self._echoes.redactor_of(connection, run_id)
+        return await _settle(connection, act, run_id, step_id, redactor.value(told.output))
 
     async def fail(self, connection: AsyncConnection, act: Act, run_id: UUID, told: FailStep) -> ActionDone:
-        error = {"class": ErrorClass.TOOL, "message": told.message, "retryable": told.retryable}
-        return await _settle(connection, act, run_id, told, told.output, error=error)
+        step_id = await _step_of(connection, act, run_id, told)
+        redactor = await self._echoes.redactor_of(connection, run_id)
+        error = {"class": ErrorClass.TOOL, "message": redactor.text(told.message), "retryable": told.retryable}
+        return await _settle(connection, act, run_id, step_id, redactor.value(told.output), error=error)
 
     async def heartbeat(self, connection: AsyncConnection, act: Act, run_id: UUID, told: Heartbeat) -> Extended:
         step_id = await _step_of(connection, act, run_id, told)
-        deadline_at = await extend_step(connection, run_id, step_id, told.extend_seconds, progress=told.progress)
+        progress = told.progress
+        if progress is not None:
+            progress = (await self._echoes.redactor_of(connection, run_id)).value(progress)
+        deadline_at = await extend_step(connection, run_id, step_id, told.extend_seconds, progress=progress)
         if deadline_at is not None:
             return Extended(deadline_at)
         found = await repository.find_step(connection, run_id, step_id, None, None)
@@ -46,7 +58,8 @@ class Callbacks:
         await _check_speaks_for(connection, act, run_id)
         if not await lock_run(connection, run_id):
             await _check_unfinished(connection, run_id)
-        kept = await repository.insert_log(connection, run_id, lines)
+        redactor = await self._echoes.redactor_of(connection, run_id)
+        kept = await repository.insert_log(connection, run_id, [(level, redactor.text(text)) for level, text in lines])
         return Logged(kept, len(lines) - kept)
 
 
@@ -54,12 +67,11 @@ async def _settle(
     connection: AsyncConnection,
     act: Act,
     run_id: UUID,
-    told: OfStep,
+    step_id: str,
     output: object,
     *,
     error: Mapping[str, Any] | None = None,
 ) -> ActionDone:
-    step_id = await _step_of(connection, act, run_id, told)
     status = StepStatus.SUCCEEDED if error is None else StepStatus.FAILED
     details = {"run_id": run_id, "step_id": step_id, "status": status}
     is_known = act.run_token is not None
@@ -94,9 +106,9 @@ async def _step_of(connection: AsyncConnection, act: Act, run_id: UUID, told: Of
 
 
 async def _check_speaks_for(connection: AsyncConnection, act: Act, run_id: UUID) -> None:
-    """A token speaks for its own run only; an agent for those that it owns."""
+    """A token speaks for its own run only, while the agent that owns it may act; an agent for those that it owns."""
     if act.run_token is not None:
-        if act.run_token.run_id != run_id:
+        if act.run_token.run_id != run_id or await repository.is_owner_disabled(connection, run_id):
             raise unauthenticated()
     elif await repository.find_status(connection, run_id, act.caller.owner_filter) is None:
         raise no_such_run()

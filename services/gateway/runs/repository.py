@@ -86,6 +86,10 @@ async def find_status(connection: AsyncConnection, run_id: UUID, owner: UUID | N
     return None if row is None else (RunStatus(row.status), row.task_id)
 
 
+async def is_owner_disabled(connection: AsyncConnection, run_id: UUID) -> bool:
+    return bool(await run(connection, SQL["find_disabled_owner"], run_id))
+
+
 async def request_cancel(connection: AsyncConnection, run_id: UUID, message: str) -> bool:
     """False for a run that was asked to stop before."""
     return bool(await run(connection, SQL["request_cancel"], run_id, message))
@@ -93,7 +97,7 @@ async def request_cancel(connection: AsyncConnection, run_id: UUID, message: str
 
 async def cancel_released(connection: AsyncConnection, run_id: UUID) -> bool:
     """False for a run that an executor holds."""
-    return bool(await run(connection, CANCELING["cancel_released"], run_id))
+    return bool(await run(connection, CANCELING["cancel_released"], [run_id]))
 
 
 async def insert_replay(

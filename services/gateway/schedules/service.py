@@ -12,7 +12,7 @@ from services.gateway.clock import DatabaseClock
 from services.gateway.http.act import Act
 from services.gateway.http.instants import query_instant, wrong_query
 from services.gateway.schedules import repository
-from services.gateway.schedules.computing import OneAtATime
+from services.gateway.schedules.computing import Turns
 from services.gateway.schedules.explanation import explain
 from services.gateway.schedules.outlook import upcoming
 from services.gateway.schedules.previewing import preview
@@ -25,13 +25,16 @@ FAR = timedelta(days=36_600)
 class ScheduleService:
     def __init__(self, clock: DatabaseClock) -> None:
         self._clock = clock
-        self._computing = OneAtATime()
+        self._computing = Turns()
 
     async def preview(self, caller: Identity, wanted: PreviewRequest) -> Previews:
         """Each schedule in a turn of its own, so that a long request does not hold up a short one."""
         now, shortest = self._clock.now(), caller.shortest_interval_seconds
         return Previews(
-            [await self._computing.run(partial(preview, draft, now, shortest)) for draft in wanted.schedules]
+            [
+                await self._computing.run(caller.agent_id, partial(preview, draft, now, shortest))
+                for draft in wanted.schedules
+            ]
         )
 
     async def upcoming(self, act: Act, task_id: UUID, limit: int) -> Upcoming:
@@ -41,7 +44,7 @@ class ScheduleService:
             skips = await repository.list_skips(connection, task_id, task["now"])
             return partial(upcoming, task, waiting, skips, limit)
 
-        return Upcoming(await self._computing.run(await act.read(look)))
+        return Upcoming(await self._computing.run(act.caller.agent_id, await act.read(look)))
 
     async def explain(self, act: Act, task_id: UUID, at: datetime | None, limit: int) -> Explanation:
         asked = query_instant("at", at)
@@ -54,7 +57,7 @@ class ScheduleService:
             facts = await repository.find_facts(connection, task_id, around, limit)
             return partial(explain, task, facts, around, limit)
 
-        explained: Explanation = await self._computing.run(await act.read(look))
+        explained: Explanation = await self._computing.run(act.caller.agent_id, await act.read(look))
         return explained
 
 

@@ -36,6 +36,26 @@ async def count_secrets(connection: AsyncConnection, agent_id: UUID) -> int:
     return int(rows[0]["total"])
 
 
+async def measure_others(connection: AsyncConnection, agent_id: UUID, name: str) -> tuple[int, int]:
+    """How many secrets the agent has beside this one, and their bytes together."""
+    rows = await run(connection, SQL["measure_secrets"], agent_id, name)
+    return int(rows[0]["total"]), int(rows[0]["bytes"])
+
+
+async def find_secrets_of_run(
+    connection: AsyncConnection, run_id: UUID, pattern: str, limit: int, bytes_max: int
+) -> list[tuple[Place, Sealed]]:
+    """What the run's task refers to, sealed; `pattern` as `reference_pattern(ANY_NAME)` makes it."""
+    rows = await run(connection, SQL["find_secrets_of_run"], run_id, pattern, limit, bytes_max)
+    return [
+        (
+            Place(row["agent_id"], row["name"], row["version"]),
+            Sealed(row["key_id"], row["nonce"], row["ciphertext"]),
+        )
+        for row in rows
+    ]
+
+
 async def put_secret(connection: AsyncConnection, place: Place, sealed: Sealed) -> SecretView:
     rows = await run(
         connection,

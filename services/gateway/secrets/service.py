@@ -13,7 +13,7 @@ from services.gateway.secrets.wire import SecretView
 from shared.secrets.names import is_secret_name
 from shared.secrets.ring import KeyRing, Place
 from shared.vocabulary.faults import Conflict, Forbidden, NotFound, PayloadTooLarge, invalid_field
-from shared.vocabulary.limits import SECRET_BYTES, SECRET_NAME_CHARACTERS
+from shared.vocabulary.limits import SECRET_BYTES, SECRET_NAME_CHARACTERS, SECRETS_BYTES_PER_AGENT
 
 SECRETS_PER_AGENT = 1000
 
@@ -33,21 +33,22 @@ class SecretService:
         if ring is None:
             message = "This system was started without a key for secrets: its operator sets PAO_SECRETS_KEY."
             raise Conflict(message, error_code="secrets_not_configured")
-        place = await self._next_place(connection, act.caller.agent_id, name)
+        place = await self._next_place(connection, act.caller.agent_id, name, len(value.encode()))
         view = await repository.put_secret(connection, place, ring.seal(place, value))
         action = Action.SECRET_CREATED if place.version == 1 else Action.SECRET_REPLACED
         await _record(connection, act, action, name, place.version)
         return view
 
-    async def _next_place(self, connection: AsyncConnection, agent_id: UUID, name: str) -> Place:
+    async def _next_place(self, connection: AsyncConnection, agent_id: UUID, name: str, size: int) -> Place:
+        """For a value of so many bytes. Raises Forbidden for what the agent has no room for."""
         await repository.lock_secrets(connection, agent_id)
         known = await repository.find_secret(connection, agent_id, name)
-        if known is not None:
-            return Place(agent_id, name, known.version + 1)
-        if await repository.count_secrets(connection, agent_id) >= SECRETS_PER_AGENT:
-            message = f"An agent has at most {SECRETS_PER_AGENT} secrets. Delete one that is not used."
-            raise Forbidden(message, error_code="quota_exceeded")
-        return Place(agent_id, name, 1)
+        others, bytes_of_others = await repository.measure_others(connection, agent_id, name)
+        if known is None and others >= SECRETS_PER_AGENT:
+            raise _no_room(f"An agent has at most {SECRETS_PER_AGENT} secrets")
+        if bytes_of_others + size > SECRETS_BYTES_PER_AGENT:
+            raise _no_room(f"The secrets of an agent have at most {SECRETS_BYTES_PER_AGENT} bytes together")
+        return Place(agent_id, name, 1 if known is None else known.version + 1)
 
     async def find(self, connection: AsyncConnection, agent_id: UUID, name: str) -> SecretView:
         known = await repository.find_secret(connection, agent_id, name) if is_secret_name(name) else None
@@ -81,6 +82,10 @@ def check_name(name: str) -> None:
             "does not stand between double underscores."
         )
         raise invalid_field("name", message, "invalid_name")
+
+
+def _no_room(bound: str) -> Forbidden:
+    return Forbidden(f"{bound}. Delete one that is not used.", error_code="quota_exceeded")
 
 
 def value_too_large() -> PayloadTooLarge:

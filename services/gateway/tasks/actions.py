@@ -54,11 +54,14 @@ class TaskActions:
                 raise not_active(status)
         values = {"status": TaskStatus.CANCELED, "paused_until": None}
         await stop(connection, task, SkipReason.TASK_CANCELED, **values)
-        told = await repository.request_cancel(connection, task_id)
+        canceled = await repository.cancel_work(connection, task_id)
         act.ring(Broadcast.CANCELS)
-        details = {**_told(task, {"status": TaskStatus.CANCELED}), "runs_asked_to_stop": told}
+        if canceled.ended:
+            # What stood back for them may go.
+            act.ring(Bell.DUE_WORK)
+        details = {**_told(task, {"status": TaskStatus.CANCELED}), "runs_asked_to_stop": canceled.asked}
         await record(connection, act, Action.TASK_CANCELED, task_id, details)
-        return done("The task is canceled.", task_id, TaskStatus.CANCELED, runs_asked_to_stop=told)
+        return done("The task is canceled.", task_id, TaskStatus.CANCELED, runs_asked_to_stop=canceled.asked)
 
     async def resume(self, connection: AsyncConnection, act: Act, task_id: UUID) -> ActionDone:
         task = await locked(connection, act, task_id)

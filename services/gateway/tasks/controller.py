@@ -49,8 +49,10 @@ class TaskController(Controller):
 
     @post(opt=WRITE, summary="Create a task")
     async def create_task(self, act: CurrentAct, tasks: Tasks, data: JSONBody[TaskCreate]) -> Response[TaskView]:
+        judged = await tasks.judge(act.caller, data)
+
         async def change(connection: AsyncConnection) -> Reply:
-            task = await tasks.create(connection, act, data)
+            task = await tasks.create(connection, act, judged)
             headers = {"Location": f"/v1/tasks/{task.id}", **etag(task.version)}
             return reply(task, status=201, headers=headers)
 

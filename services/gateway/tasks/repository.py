@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from sqlalchemy import ColumnElement, Select, Uuid, and_, bindparam, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -19,11 +20,18 @@ from shared.vocabulary.faults import Fault
 from shared.vocabulary.states import AgentStatus, SkipReason, Source
 
 SQL = load_statements("services.gateway.tasks", "sql/tasks.sql")
+CANCELING = load_statements("shared.database", "sql/canceling.sql")
 
 CURSOR_AT = select(ScheduleCursor.next_at).where(ScheduleCursor.task_id == Task.id).scalar_subquery()
 WORK_AT = (
     select(func.min(DueWork.run_at))
-    .where(DueWork.task_id == Task.id, DueWork.source == Source.SCHEDULE, DueWork.locked_by.is_(None))
+    .where(
+        DueWork.task_id == Task.id,
+        DueWork.source == Source.SCHEDULE,
+        DueWork.locked_by.is_(None),
+        # What waits in the middle of its work, or is tried again, is no next run.
+        DueWork.started_at.is_(None),
+    )
     .scalar_subquery()
 )
 COMPUTED: Mapping[str, ColumnElement[Any]] = {
@@ -39,6 +47,13 @@ ONE = and_(Task.id == bindparam("task_id", type_=Uuid()), or_(OWNER.is_(None), T
 FIND = select(*VIEW).where(ONE)
 COLUMNS = select(Task.__table__, func.now().label("now")).where(ONE)
 LOCK, HOLD = COLUMNS.with_for_update(key_share=True), COLUMNS.with_for_update(read=True)
+
+
+class Canceled(msgspec.Struct, frozen=True):
+    """How many runs ended at once, and how many more were asked to stop."""
+
+    ended: int
+    asked: int
 
 
 async def insert_task(
@@ -109,13 +124,15 @@ async def count_planned_runs(connection: AsyncConnection, task_id: UUID) -> int:
 async def withdraw_work(
     connection: AsyncConnection, task: Mapping[str, Any], reason: SkipReason, *, is_schedule_only: bool = False
 ) -> None:
-    """`task` as `lock_task` gave it."""
+    """What was never begun. `task` as `lock_task` gave it."""
     await run(connection, SQL["withdraw_work"], task["id"], is_schedule_only, reason, task["now"])
 
 
-async def request_cancel(connection: AsyncConnection, task_id: UUID) -> int:
-    """How many runs were told."""
-    return len(await run(connection, SQL["request_cancel"], task_id))
+async def cancel_work(connection: AsyncConnection, task_id: UUID) -> Canceled:
+    """Ends what no executor holds with all that hangs on it; what one holds is asked to stop."""
+    asked = await run(connection, SQL["request_cancel"], task_id)
+    ended = {row["id"] for row in await run(connection, CANCELING["cancel_released"], [row["id"] for row in asked])}
+    return Canceled(len(ended), sum(row["is_new"] for row in asked if row["id"] not in ended))
 
 
 async def insert_manual_work(

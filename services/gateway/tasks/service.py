@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from services.gateway.audit.wire import Action
 from services.gateway.auth.wire import Identity
 from services.gateway.clock import DatabaseClock
 from services.gateway.http.act import Act
+from services.gateway.schedules.computing import Turns
 from services.gateway.tasks import repository
 from services.gateway.tasks.changes import Changes, changes_of, check_version
 from services.gateway.tasks.cursors import reschedule
@@ -20,7 +22,7 @@ from services.gateway.tasks.standing import locked, no_such_task, not_active
 from services.gateway.tasks.wire import TaskFilter, TaskUpdate, TaskView
 from shared.outbound.addresses import AddressPolicy
 from shared.streams.doorbell import Bell
-from shared.tasks.creating import Accepted, accept_task
+from shared.tasks.creating import Accepted, accept_judged, judge_task
 from shared.tasks.event_schedule import check_event_filter
 from shared.tasks.execution import check_execution
 from shared.tasks.wanted import TaskCreate
@@ -33,6 +35,7 @@ class TaskService:
     def __init__(self, clock: DatabaseClock, policy: AddressPolicy) -> None:
         self._clock = clock
         self._policy = policy
+        self._computing = Turns()
 
     async def find(self, connection: AsyncConnection, caller: Identity, task_id: UUID) -> TaskView:
         view = await repository.find_task(connection, task_id, caller.owner_filter)
@@ -45,9 +48,13 @@ class TaskService:
     ) -> tuple[list[TaskView], int]:
         return await repository.list_tasks(connection, filters, caller.owner_filter, limit, offset)
 
+    async def judge(self, caller: Identity, wanted: TaskCreate) -> TaskCreate:
+        """What `create` takes. Before its transaction, because there may be others to wait for. Raises Invalid."""
+        return await self._computing.run(caller.agent_id, partial(judge_task, wanted, self._policy))
+
     async def create(self, connection: AsyncConnection, act: Act, wanted: TaskCreate) -> TaskView:
         now = self._clock.now()
-        accepted = accept_task(wanted, now, self._policy, act.caller.shortest_interval_seconds)
+        accepted = accept_judged(wanted, now, act.caller.shortest_interval_seconds)
         owner_id = await _owner(connection, act.caller, wanted.created_by)
         task_id = uuid7(now)
         created_at = await repository.insert_task(connection, task_id, owner_id, accepted, act.traceparent)
@@ -71,7 +78,8 @@ class TaskService:
     async def _apply(self, connection: AsyncConnection, act: Act, task: Mapping[str, Any], changes: Changes) -> None:
         values = dict(changes.values)
         wanted = {**task, **values}
-        check_execution(wanted, values, self._policy)
+        judge = partial(check_execution, wanted, values, self._policy)
+        await self._computing.run(act.caller.agent_id, judge)
         check_event_filter(ScheduleKind(wanted["schedule_kind"]), wanted["event_filter"])
         if changes.is_new_schedule:
             values |= await reschedule(connection, act.caller, task, changes)

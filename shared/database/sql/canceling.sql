@@ -1,15 +1,15 @@
 -- name: cancel_released
--- takes: uuid
+-- takes: uuid[]
 -- gives: id uuid, let_go int8
 -- The end of runs that were asked to stop and that no executor holds, be it because none has them yet, because they wait, or
--- because the attempt that was asked ended otherwise; $1: of this run alone. Together with all that hangs on them: their
+-- because the attempt that was asked ended otherwise; $1: of these runs alone. Together with all that hangs on them: their
 -- steps and decisions wait no longer, their messages are withdrawn, and whatever stood back for them may go.
 WITH released AS MATERIALIZED (
     SELECT w.id, w.task_id, w.agent_id, w.concurrency_key
       FROM task_run run
       JOIN due_work w ON w.id = run.id
      WHERE run.cancel_requested_at IS NOT NULL AND run.finished_at IS NULL
-       AND ($1::uuid IS NULL OR run.id = $1)
+       AND ($1::uuid[] IS NULL OR run.id = ANY ($1))
        AND (w.locked_until IS NULL OR w.locked_until <= now())
        FOR UPDATE OF w SKIP LOCKED
 ), removed AS (
@@ -46,7 +46,7 @@ WITH released AS MATERIALIZED (
      WHERE step.run_id = r.id AND step.status IN ('running', 'waiting')
 ), undecided AS (
     UPDATE approval a
-       SET status = 'expired'
+       SET status = 'expired', decided_at = now()
       FROM released r
      WHERE a.run_id = r.id AND a.status = 'pending'
 ), withdrawn AS (

@@ -119,7 +119,7 @@ def upgrade() -> None:
     op.create_index(
         "due_work_held_key_idx",
         "due_work",
-        ["agent_id", "concurrency_key", "run_at", "id"],
+        ["agent_id", "concurrency_key", "priority", "run_at", "id"],
         unique=False,
         postgresql_where=sa.text("held_until IS NOT NULL AND concurrency_key IS NOT NULL"),
     )

@@ -27,9 +27,23 @@ SELECT created_at FROM made
 -- One row for a task that exists; a task that waits for events has no next time.
 SELECT c.next_at FROM task t LEFT JOIN schedule_cursor c ON c.task_id = t.id WHERE t.id = $1
 
+-- name: hold_agent
+-- takes: uuid
+-- Whoever counts the tasks of an agent and adds one goes after another; a reference to the agent waits for nobody.
+SELECT FROM agent WHERE id = $1 FOR NO KEY UPDATE
+
 -- name: count_active_tasks
 -- takes: uuid, int8
 -- gives: tasks int4
 -- No further than $2.
 SELECT count(*)::int AS tasks
   FROM (SELECT FROM task WHERE agent_id = $1 AND status = 'active' LIMIT $2) AS counted
+
+-- name: count_tasks_of_steps
+-- takes: uuid, int8
+-- gives: tasks int4
+-- Those that steps of the agent's runs have made within an hour, whatever became of them; no further than $2.
+SELECT count(*)::int AS tasks
+  FROM (SELECT FROM audit_log
+         WHERE actor_id = $1 AND at > now() - interval '1 hour' AND action = 'task.created' AND details ? 'caused_by'
+         LIMIT $2) AS counted

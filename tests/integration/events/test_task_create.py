@@ -14,7 +14,7 @@ from shared.streams.doorbell import Bell
 from shared.tools.open_input import check_input
 from shared.tools.task_create import TASK_CREATE
 from shared.vocabulary.faults import Invalid
-from shared.vocabulary.limits import TASKS_PER_AGENT
+from shared.vocabulary.limits import TASKS_OF_STEPS_PER_HOUR, TASKS_PER_AGENT
 from shared.vocabulary.states import ErrorClass
 from tests.integration.events.conftest import Tools, fault_of
 from tests.support.waiting import wait_until
@@ -134,6 +134,50 @@ async def test_an_agent_has_only_so_many_active_tasks(
     assert "quota_exceeded" in (await fault_of(tools.create, body(), context)).message
     await pool.execute("UPDATE task SET status = 'completed' WHERE id = (SELECT min(id::text)::uuid FROM task)")
     await tools.create.call(body(), context)
+
+
+async def test_steps_make_only_so_many_tasks_in_an_hour(
+    pool: asyncpg.Pool, owner: UUID, tools: Tools, context: StepContext
+) -> None:
+    """Also of those that are done at once: a task that makes its like comes to an end."""
+    await pool.execute(
+        "INSERT INTO audit_log (actor_id, actor_name, action, subject_type, subject_id, details) "
+        "SELECT $1, 'owner', 'task.created', 'task', 'x', $3 FROM generate_series(1, $2)",
+        owner,
+        TASKS_OF_STEPS_PER_HOUR,
+        {"caused_by": {}},
+    )
+    assert "quota_exceeded" in (await fault_of(tools.create, body(), context)).message
+    assert await made(pool, context) == []
+    await pool.execute("UPDATE audit_log SET at = at - interval '1 hour' WHERE ctid = (SELECT min(ctid) FROM audit_log)")
+    await tools.create.call(body(), context)
+
+
+async def test_what_clients_create_does_not_count_among_what_steps_make(
+    pool: asyncpg.Pool, owner: UUID, tools: Tools, context: StepContext
+) -> None:
+    await pool.execute(
+        "INSERT INTO audit_log (actor_id, actor_name, action, subject_type, subject_id, details) "
+        "SELECT $1, 'owner', 'task.created', 'task', 'x', $3 FROM generate_series(1, $2)",
+        owner,
+        TASKS_OF_STEPS_PER_HOUR,
+        {"title": "by a client"},
+    )
+    await tools.create.call(body(), context)
+
+
+async def test_steps_of_one_agent_are_counted_one_after_the_other(
+    pool: asyncpg.Pool, owner: UUID, tools: Tools, context: StepContext
+) -> None:
+    async with pool.acquire() as counting:
+        async with counting.transaction():
+            await counting.execute("SELECT FROM agent WHERE id = $1 FOR NO KEY UPDATE", owner)
+            creating = asyncio.create_task(tools.create.call(body(), context))
+            await wait_until(
+                lambda: pool.fetchval("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+            )
+            assert await made(pool, context) == []
+        await creating
 
 
 @pytest.mark.parametrize("change", ["scopes = ARRAY['tasks:read', 'events:read']", "status = 'disabled'"])

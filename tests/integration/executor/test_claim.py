@@ -91,7 +91,7 @@ async def test_an_expired_lease_is_claimed_again_once(pool: asyncpg.Pool, task_i
     await asyncio.gather(*(claimer(pool, shelf, f"other-{n}").run_once(later) for n, shelf in enumerate(shelves)))
 
     (work,) = [work for shelf in shelves for work in shelf.taken]
-    assert (work.id, work.attempt, work.fence) == (work_id, 2, 2)
+    assert (work.id, work.attempt, work.fence, work.is_admitted) == (work_id, 1, 2, False), "it has not begun again"
     lost = await pool.fetchrow("SELECT run_id, attempt, executor, error->>'class' FROM run_attempt")
     assert lost is not None
     assert tuple(lost) == (work_id, 1, "one", "lease_lost")

@@ -30,7 +30,7 @@ async def test_pausing_twice_changes_nothing_the_second_time(owner: Caller) -> N
     assert await owner.show_task(task["id"]) == paused
 
 
-async def test_pausing_takes_back_what_nobody_executes_and_records_what_was_promised(
+async def test_pausing_takes_back_what_nobody_has_begun_and_records_what_was_promised(
     gateway: Bench, owner: Caller
 ) -> None:
     task = await owner.create_task()
@@ -40,9 +40,10 @@ async def test_pausing_takes_back_what_nobody_executes_and_records_what_was_prom
     jittered = await make_due_work(
         gateway.pool, task_id, now + timedelta(seconds=20), scheduled_for=now - timedelta(seconds=2)
     )
-    retried = await make_due_work(gateway.pool, task_id, now + timedelta(seconds=5), attempt=1)
+    held = await make_due_work(gateway.pool, task_id, now, fence=3, held_until=now + timedelta(seconds=30))
+    retried = await make_due_work(gateway.pool, task_id, now + timedelta(seconds=5), attempt=1, started_at=now)
     lost = await make_due_work(
-        gateway.pool, task_id, now, locked_by="dead", locked_until=now - timedelta(seconds=1), attempt=1
+        gateway.pool, task_id, now, locked_by="dead", locked_until=now - timedelta(seconds=1), started_at=now
     )
     leased = await make_due_work(
         gateway.pool, task_id, now, locked_by="alive", locked_until=now + timedelta(seconds=30), attempt=1
@@ -51,8 +52,8 @@ async def test_pausing_takes_back_what_nobody_executes_and_records_what_was_prom
     await owner.post(f"/tasks/{task_id}/pause")
     left = await gateway.pool.fetch("SELECT id FROM due_work WHERE task_id = $1", task_id)
     runs = await gateway.pool.fetch("SELECT * FROM task_run WHERE task_id = $1", task_id)
-    assert [row["id"] for row in left] == [leased]
-    assert {run["id"] for run in runs} == {due, jittered, retried, lost, manual}
+    assert {row["id"] for row in left} == {retried, lost, leased}
+    assert {run["id"] for run in runs} == {due, jittered, held, manual}
     assert {(run["status"], run["success"], run["skip_reason"]) for run in runs} == {("canceled", None, "task_paused")}
     assert all(run["finished_at"] is not None for run in runs)
 

@@ -221,3 +221,16 @@ async def test_an_agent_has_a_thousand_secrets_at_most(gateway: Bench, owner: Ca
 
 def test_the_text_of_a_request_does_not_show_the_value() -> None:
     assert "value" not in f"{SecretPut('the value')!r} {SecretPut('the value')}"
+
+
+async def test_the_secrets_of_an_agent_have_four_mebibytes_together(gateway: Bench, owner: Caller) -> None:
+    await gateway.pool.execute(
+        "INSERT INTO secret (agent_id, name, version, key_id, nonce, ciphertext) "
+        "SELECT $1, 'n' || number, 1, '', '', decode(repeat('00', 65552), 'hex') FROM generate_series(1, 63) AS number",
+        owner.agent_id,
+    )
+    assert (await _put(owner, "fits", "x" * 65_536)).status_code == 201
+    assert _refusal(await _put(owner, "one_more", "x")) == (403, "quota_exceeded")
+    assert (await _put(owner, "fits", "x" * 65_535)).status_code == 200
+    assert (await _put(owner, "one_more", "x")).status_code == 201
+    assert _refusal(await _put(owner, "one_more", "xx")) == (403, "quota_exceeded")

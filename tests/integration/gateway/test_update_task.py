@@ -67,7 +67,7 @@ async def test_work_of_the_old_schedule_is_withdrawn_and_what_was_due_is_recorde
     due = await make_due_work(gateway.pool, UUID(task["id"]), now - timedelta(seconds=1))
     await make_due_work(gateway.pool, UUID(task["id"]), now + timedelta(seconds=20))
     manual = await make_due_work(gateway.pool, UUID(task["id"]), now, source="manual")
-    retried = await make_due_work(gateway.pool, UUID(task["id"]), now + timedelta(seconds=5), attempt=1)
+    retried = await make_due_work(gateway.pool, UUID(task["id"]), now + timedelta(seconds=5), started_at=now)
     leased = await make_due_work(
         gateway.pool, UUID(task["id"]), now, locked_by="x", locked_until=now + timedelta(seconds=30), attempt=1
     )

@@ -5,9 +5,17 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from services.executor.secrets import CACHE_SECONDS, SecretMissing, SecretStore, SecretsUnavailable, SecretUnreadable
+from services.executor.secrets import (
+    CACHE_SECONDS,
+    SecretMissing,
+    SecretsTooMany,
+    SecretStore,
+    SecretsUnavailable,
+    SecretUnreadable,
+)
 from shared.database.pool import open_pool
 from shared.secrets.ring import KeyRing
+from shared.vocabulary.limits import SECRETS_BYTES_PER_RUN, SECRETS_PER_PIPELINE
 from shared.vocabulary.states import ErrorClass
 from tests.integration.secrets.keeping import NEW, OLD, put
 from tests.support.rows import make_agent
@@ -123,3 +131,26 @@ async def test_what_is_remembered_is_bounded(pool: asyncpg.Pool, ring: KeyRing, 
     assert len((await store.values(agent_id, ["n139"]))["n139"]) == 65_536
     with pytest.raises(SecretMissing):
         await store.values(agent_id, ["n0"])
+
+
+async def test_a_run_is_given_twenty_secrets_at_most(pool: asyncpg.Pool, ring: KeyRing, agent_id: UUID) -> None:
+    names = [f"n{number}" for number in range(SECRETS_PER_PIPELINE + 1)]
+    await put(pool, ring, agent_id, **dict.fromkeys(names, "value"))
+    store = SecretStore(pool, ring)
+    assert len(await store.values(agent_id, [*names[1:], names[1]])) == SECRETS_PER_PIPELINE
+    with pytest.raises(SecretsTooMany, match="at most 20 secrets, not 21") as fault:
+        await store.values(agent_id, names)
+    assert (fault.value.error_class, fault.value.retryable) == (ErrorClass.TEMPLATE, False)
+
+
+async def test_a_run_is_given_so_many_bytes_of_secrets_at_most(
+    pool: asyncpg.Pool, ring: KeyRing, agent_id: UUID
+) -> None:
+    names = [f"n{number}" for number in range(4)]
+    await put(pool, ring, agent_id, **dict.fromkeys(names, "ü" * (SECRETS_BYTES_PER_RUN // 8)), one_more="x")
+    store = SecretStore(pool, ring)
+    assert len(await store.values(agent_id, names)) == 4
+    assert await store.values(agent_id, ["one_more"]) == {"one_more": "x"}
+    for _ in range(2):
+        with pytest.raises(SecretsTooMany, match=f"at most {SECRETS_BYTES_PER_RUN} bytes together, not 262145"):
+            await store.values(agent_id, [*names, "one_more"])

@@ -200,3 +200,34 @@ async def test_without_redis_the_message_is_there_all_the_same(pool: asyncpg.Poo
     finally:
         await away.aclose()
     assert len(await pool.fetch(MESSAGES)) == 1
+
+
+async def test_a_full_inbox_takes_no_more_until_something_is_acknowledged(
+    pool: asyncpg.Pool, tool: AgentDeliver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.executor.tools.agent_deliver.INBOX_MESSAGES_PER_AGENT", 2)
+    owner = await make_agent(pool, "ana")
+    steps = [await running_step(pool, owner) for _ in range(3)]
+    for step in steps[:2]:
+        await tool.call({"body": 1}, step)
+    fault = await _fault(lambda: tool.call({"body": 1}, steps[2]))
+    assert (fault.error_class, fault.retryable) == (ErrorClass.TOOL, True)
+    assert "The inbox of ana holds 2 messages" in fault.message
+    assert "quota_exceeded" in fault.message
+    assert len(await pool.fetch(MESSAGES)) == 2
+    again = await tool.call({"body": 1}, steps[1])
+    assert isinstance(again, dict)
+    await pool.execute("UPDATE inbox_message SET settled_at = now() WHERE run_id = $1", steps[0].run_id)
+    await tool.call({"body": 1}, steps[2])
+    assert len(await pool.fetch(MESSAGES)) == 3
+
+
+async def test_what_has_expired_unasked_fills_no_inbox(
+    pool: asyncpg.Pool, tool: AgentDeliver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.executor.tools.agent_deliver.INBOX_MESSAGES_PER_AGENT", 1)
+    owner = await make_agent(pool)
+    for _ in range(2):
+        await tool.call({"body": 1}, await running_step(pool, owner))
+        await pool.execute("UPDATE inbox_message SET expires_at = now()")
+    assert len(await pool.fetch(MESSAGES)) == 2

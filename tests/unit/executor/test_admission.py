@@ -18,10 +18,11 @@ from services.executor.admission import (
     Standing,
     Start,
     Verdict,
+    Withdraw,
     reserve,
 )
 from shared.vocabulary.limits import BUFFERED_RUNS
-from shared.vocabulary.states import OverlapPolicy, SkipReason, Source
+from shared.vocabulary.states import OverlapPolicy, SkipReason, Source, TaskStatus
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 TASK, AGENT = uuid4(), uuid4()
@@ -37,6 +38,9 @@ def facts(**changes: object) -> Facts:
         "scheduled_for": NOW,
         "source": Source.SCHEDULE,
         "is_started": False,
+        "serial_key": None,
+        "task_status": TaskStatus.ACTIVE,
+        "is_of_this_revision": True,
         "is_agent_active": True,
         "overlap_policy": OverlapPolicy.ALLOW_ALL,
         "concurrency_key": None,
@@ -44,7 +48,8 @@ def facts(**changes: object) -> Facts:
         "expires_after_seconds": None,
         "rate_limit": None,
         "is_rate_reserved": False,
-        "waiting_before": 0,
+        "waiting": 0,
+        "is_behind": False,
     }
     return Facts(**{**usual, **changes})
 
@@ -81,7 +86,7 @@ def test_a_task_with_nothing_in_progress_starts(policy: OverlapPolicy) -> None:
 def test_what_comes_due_beside_a_run_in_progress_follows_the_policy(
     policy: OverlapPolicy, waiting: int, expected: object
 ) -> None:
-    verdict = standing(holder_since=BEFORE).judge(facts(overlap_policy=policy, waiting_before=waiting))
+    verdict = standing(holder_since=BEFORE).judge(facts(overlap_policy=policy, waiting=waiting))
     assert isinstance(verdict, expected) if isinstance(expected, type) else verdict == expected
 
 
@@ -161,3 +166,42 @@ def test_no_window_of_the_period_holds_more_starts_than_the_limit(limit: int) ->
     assert reserved == sorted(reserved)
     gaps = [later - earlier for earlier, later in zip(reserved, reserved[limit:], strict=False)]
     assert min(gaps) >= timedelta(seconds=5)
+
+
+def test_what_follows_an_outcome_does_not_expire_with_its_run() -> None:
+    hook = facts(source=Source.HOOK, expires_after_seconds=60, scheduled_for=NOW - timedelta(hours=1))
+    assert is_start(standing().judge(hook))
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"task_status": TaskStatus.PAUSED}, SkipReason.TASK_PAUSED),
+        ({"task_status": TaskStatus.CANCELED}, SkipReason.TASK_CANCELED),
+        ({"is_of_this_revision": False}, SkipReason.SCHEDULE_CHANGED),
+    ],
+)
+def test_what_has_not_begun_when_its_task_is_stopped_or_changed_does_not_begin(
+    changes: dict[str, object], reason: SkipReason
+) -> None:
+    assert standing().judge(facts(**changes)) == Withdraw(reason)
+    assert is_start(standing().judge(facts(**changes, is_started=True)))
+
+
+def test_a_run_that_began_beside_another_goes_on_beside_it() -> None:
+    """Its task was changed since: only one run can hold the key of a task that must not overlap itself."""
+    begun = facts(overlap_policy=OverlapPolicy.SKIP, is_started=True, serial_key=None)
+    assert standing(holder_since=BEFORE).judge(begun) == Start(None, holds_slot=False)
+
+
+def test_a_window_that_tasks_share_keeps_what_the_largest_limit_needs() -> None:
+    starts: list[datetime] = []
+    for _ in range(10):
+        _, starts = reserve(starts, NOW, RateLimit(limit=10, period_seconds=60))
+    _, starts = reserve(starts, NOW, RateLimit(limit=1, period_seconds=60))
+    eleventh, _ = reserve(starts, NOW, RateLimit(limit=10, period_seconds=60))
+    assert eleventh - NOW >= timedelta(seconds=60)
+
+
+def test_what_stands_back_goes_before_what_came_due_later() -> None:
+    assert isinstance(standing().judge(facts(overlap_policy=OverlapPolicy.BUFFER_ALL, is_behind=True)), Hold)

@@ -8,6 +8,7 @@ import pytest
 
 from services.executor.outcome import (
     BACKOFF_CAP_SECONDS,
+    LEASES_LOST_MAX,
     Canceled,
     Failed,
     HandedBack,
@@ -131,9 +132,16 @@ def test_a_decision_is_repeatable() -> None:
     assert decide(PASSING, WORK) == decide(PASSING, WORK)
 
 
-def test_work_whose_executors_all_died_is_not_tried_for_ever() -> None:
-    assert not is_beyond_retries(work(attempt=4))
-    assert is_beyond_retries(work(attempt=5))
+def test_work_whose_leases_are_lost_again_and_again_is_not_tried_for_ever() -> None:
+    most = 4 + LEASES_LOST_MAX
+    assert not is_beyond_retries(work(attempt=most), 0)
+    assert is_beyond_retries(work(attempt=most + 1), 0)
+    assert not is_beyond_retries(work(attempt=most + 1), 4)
+
+
+def test_what_is_handed_back_before_it_began_is_left_as_it_was() -> None:
+    outcome = decide(HandedBack(), work(is_admitted=False, attempt=0))
+    assert (outcome.is_unstarted, outcome.is_attempt_kept) == (True, False)
 
 
 def test_a_parked_run_waits_without_losing_an_attempt() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[3]
 SCRIPT = """
 import asyncio, base64, logging, structlog
-from services.executor.redaction import Redactor, bind_redactor
+from shared.secrets.redaction import Redactor, bind_redactor
 from shared.telemetry.logs import set_up_logs
 
 CANARY = "canary-of-this-test"

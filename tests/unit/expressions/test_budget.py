@@ -151,3 +151,52 @@ def test_a_variable_too_deep_for_the_library_is_refused() -> None:
 )
 def test_long_chains_are_read_without_recursion(text: str) -> None:
     _seconds(text, {"a": {}})
+
+
+DEAR = "${size(few.map(x, few.exists(y, y == -1)))}"
+
+
+@pytest.mark.parametrize(
+    ("value", "variables", "said"),
+    [
+        ([DEAR] * 356, {"few": NUMBERS[:180]}, "too much to compute in one step"),
+        (["${numbers}"] * 490, {"numbers": [*range(30_000)]}, "together are larger"),
+        (["${size(records)}"] * 490, VARIABLES, "too much to compute in one step"),
+        ("${records.filter(a, false)}" * 400, {"records": RECORDS[:100]}, "too much to compute in one step"),
+    ],
+    ids=["loops", "paths", "copies", "text"],
+)
+def test_the_expressions_of_a_template_share_one_allowance(
+    value: object, variables: Mapping[str, object], said: str
+) -> None:
+    template = compile_template(value)
+    began_at = time.process_time()
+    with pytest.raises(ExpressionFault, match=said):
+        template.render(variables)
+    assert time.process_time() - began_at < TOLERANCE * 2 * BUDGET_SECONDS
+
+
+def test_a_template_full_of_small_expressions_is_rendered() -> None:
+    variables = {"a": {"b": [{"c": number} for number in range(5)]}}
+    rendered = compile_template(["${a.b[1].c + 1}", "${size(a.b)}", "${a.b.filter(x, x.c > 3)}"] * 160).render(
+        variables
+    )
+    assert rendered == [2, 5, [{"c": 4}]] * 160
+
+
+@pytest.mark.parametrize(("count", "hint"), [(100, True), (101, False)])
+def test_among_many_keys_none_is_looked_for(count: int, hint: bool) -> None:
+    keys = {f"key{number}": 1 for number in range(count)}
+    with pytest.raises(ExpressionFault) as refusal:
+        compile_expression("v.kex1").evaluate({"v": keys})
+    assert ("did you mean" in refusal.value.message) is hint
+    assert f"{count - 10} more" in refusal.value.message
+
+
+def test_thousands_of_keys_that_are_alike_are_told_of_at_once() -> None:
+    keys = {f"{'a' * 27}{'b' * 25}{number:04d}": 1 for number in range(4000)}
+    expression = compile_expression(f"v.{'a' * 27}{'b' * 25}x")
+    began_at = time.process_time()
+    with pytest.raises(ExpressionFault, match="There is no"):
+        expression.evaluate({"v": keys})
+    assert time.process_time() - began_at < TOLERANCE * BUDGET_SECONDS

@@ -1,3 +1,8 @@
+-- name: find_disabled_owner
+-- takes: uuid
+-- gives: id uuid
+SELECT a.id FROM task_run run JOIN agent a ON a.id = run.agent_id WHERE run.id = $1 AND a.status <> 'active'
+
 -- name: request_cancel
 -- takes: uuid, text
 -- gives: id uuid

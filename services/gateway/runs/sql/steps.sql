@@ -8,16 +8,18 @@ SELECT id FROM due_work WHERE id = $1 FOR UPDATE
 -- takes: uuid, text, jsonb, jsonb, text[], bool
 -- gives: id uuid
 -- Of a row that lock_run_work locked. The answer can be faster than the journal: then the step still runs or, in a pipeline
--- of one step, is not written at all; $6 says that the caller knows that there is such a step. A run that waits goes on at
--- once; one that is to be tried again keeps its time.
+-- of one step, is not written at all; $6 says that the caller knows that there is such a step. The kind ($5) is kept also
+-- then: by it the executor knows that the end was told, and is none of its own attempts. A run that waits goes on at once; one
+-- that is to be tried again keeps its time.
 WITH settled AS (
-    INSERT INTO run_step AS step (run_id, step_id, status, attempt, output, error, started_at, finished_at)
+    INSERT INTO run_step AS step (run_id, step_id, status, attempt, output, error, started_at, finished_at, wait_kind)
     SELECT w.id, $2, CASE WHEN $4::jsonb IS NULL THEN 'succeeded' ELSE 'failed' END, greatest(w.attempt, 1), $3, $4,
-           now(), now()
+           now(), now(), ($5::text[])[1]
       FROM due_work w
      WHERE w.id = $1 AND ($6 OR EXISTS (SELECT FROM run_step known WHERE known.run_id = $1 AND known.step_id = $2))
     ON CONFLICT (run_id, step_id) DO UPDATE
-       SET status = excluded.status, output = excluded.output, error = excluded.error, finished_at = now()
+       SET status = excluded.status, output = excluded.output, error = excluded.error, finished_at = now(),
+           wait_kind = coalesce(step.wait_kind, excluded.wait_kind)
      WHERE step.status = 'running'
         OR (step.status = 'waiting' AND step.wait_kind = ANY ($5)
             AND (step.deadline_at IS NULL OR step.deadline_at > now()))

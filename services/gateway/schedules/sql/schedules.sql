@@ -16,8 +16,9 @@ SELECT t.id, t.status, t.status_note, t.paused_until, t.schedule_error, t.schedu
 -- name: list_waiting
 -- takes: uuid, int8
 -- gives: id uuid, scheduled_for timestamptz, run_at timestamptz, source text, is_pending bool
--- What waits for the task; not pending is what an executor has or had.
-SELECT id, scheduled_for, run_at, source, attempt = 0 AND (locked_until IS NULL OR locked_until <= now()) AS is_pending
+-- What waits for the task; not pending is what an executor has, or has begun.
+SELECT id, scheduled_for, run_at, source,
+       started_at IS NULL AND (locked_until IS NULL OR locked_until <= now()) AS is_pending
   FROM due_work
  WHERE task_id = $1
  ORDER BY scheduled_for, id

@@ -47,3 +47,34 @@ SELECT id, count(*) OVER () AS total
    AND concat_ws(' ', payload::text, on_success::text, on_failure::text) ~ $2
  ORDER BY id
  LIMIT 5
+
+-- name: measure_secrets
+-- takes: uuid, text
+-- gives: total int8, bytes int8
+-- Of all but the one named $2; a ciphertext ends with a tag of 16 bytes.
+SELECT count(*) AS total, coalesce(sum(greatest(octet_length(ciphertext) - 16, 0)), 0)::int8 AS bytes
+  FROM secret
+ WHERE agent_id = $1 AND name <> $2
+
+-- name: find_secrets_of_run
+-- takes: uuid, text, int8, int8
+-- gives: agent_id uuid, name text, version int4, key_id text, nonce bytea, ciphertext bytea
+-- Those that the run's task refers to; $2: what a reference looks like, with % for the name. Most tasks have none, and the
+-- word is looked for before anything else. At most $3 of them, and as many bytes ($4) as runs may be given; the longest are
+-- left out first.
+WITH said AS MATERIALIZED (
+    SELECT task.agent_id, task.text
+      FROM task_run run
+     CROSS JOIN LATERAL (
+            SELECT t.agent_id, concat_ws(' ', t.payload::text, t.on_success::text, t.on_failure::text) AS text
+              FROM task t
+             WHERE t.id = run.task_id) AS task
+     WHERE run.id = $1 AND position('secrets' IN task.text) > 0
+), used AS (
+    SELECT s.*, row_number() OVER shortest AS place, sum(octet_length(s.ciphertext)) OVER shortest AS bytes
+      FROM said
+      JOIN secret s ON s.agent_id = said.agent_id
+     WHERE CASE WHEN position(s.name IN said.text) > 0 THEN said.text ~ replace($2, '%', s.name) ELSE false END
+    WINDOW shortest AS (ORDER BY octet_length(s.ciphertext), s.name)
+)
+SELECT agent_id, name, version, key_id, nonce, ciphertext FROM used WHERE place <= $3 AND bytes <= $4

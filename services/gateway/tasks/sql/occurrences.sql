@@ -5,15 +5,17 @@
 -- good as leased.
 SELECT id, scheduled_for, run_at
   FROM due_work
- WHERE task_id = $1 AND source = 'schedule' AND attempt = 0 AND (locked_until IS NULL OR locked_until <= $2)
+ WHERE task_id = $1 AND source = 'schedule' AND started_at IS NULL AND (locked_until IS NULL OR locked_until <= $2)
  ORDER BY run_at, id
  LIMIT 1
    FOR UPDATE SKIP LOCKED
 
 -- name: postpone_work
 -- takes: uuid, timestamptz
--- Of a row that lock_pending_work locked.
-UPDATE due_work SET run_at = $2, locked_by = NULL, locked_until = NULL WHERE id = $1
+-- Of a row that lock_pending_work locked. A limit that made it stand back, or gave it an earlier time, decides anew then.
+UPDATE due_work
+   SET run_at = $2, locked_by = NULL, locked_until = NULL, held_until = NULL, is_rate_reserved = false
+ WHERE id = $1
 
 -- name: insert_planned_work
 -- takes: uuid, uuid, uuid, int4, timestamptz, timestamptz, int2, text
@@ -24,7 +26,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'schedule')
 -- takes: uuid, timestamptz
 -- gives: is_started bool
 -- Waits for an executor that is taking it, to see what came of that.
-SELECT attempt > 0 OR coalesce(locked_until > $2, false) AS is_started FROM due_work WHERE id = $1 FOR UPDATE
+SELECT started_at IS NOT NULL OR coalesce(locked_until > $2, false) AS is_started FROM due_work WHERE id = $1 FOR UPDATE
 
 -- name: find_outcome
 -- takes: uuid

@@ -32,20 +32,21 @@ SELECT count(*)::int AS planned
 
 -- name: withdraw_work
 -- takes: uuid, bool, text, timestamptz
--- Takes back what no executor holds; $2: only what the schedule made and nobody has tried. What had come due or had been
+-- Takes back what was never begun and no executor holds; $2: only what the schedule made. What had come due or had been
 -- promised to someone gets its outcome, with the reason; an occurrence that still lay ahead was never more than a plan.
+-- Whether it was begun is told by started_at alone: the attempt of a run that waits is not counted.
 WITH withdrawn AS (
     DELETE FROM due_work
      WHERE task_id = $1
        AND (locked_until IS NULL OR locked_until <= $4)
-       AND (NOT $2 OR (source = 'schedule' AND attempt = 0))
-    RETURNING id, task_id, agent_id, scheduled_for, run_at, attempt, source
+       AND started_at IS NULL
+       AND (NOT $2 OR source = 'schedule')
+    RETURNING id, task_id, agent_id, scheduled_for, run_at, source, event
 )
-INSERT INTO task_run AS run (id, task_id, agent_id, scheduled_for, status, attempt, source, finished_at, skip_reason)
-SELECT w.id, w.task_id, w.agent_id, w.scheduled_for, 'canceled', w.attempt, w.source, $4, $3
+INSERT INTO task_run AS run (id, task_id, agent_id, scheduled_for, status, source, event, finished_at, skip_reason)
+SELECT w.id, w.task_id, w.agent_id, w.scheduled_for, 'canceled', w.source, w.event, $4, $3
   FROM withdrawn w
  WHERE least(w.scheduled_for, w.run_at) <= $4
-    OR w.attempt > 0
     OR EXISTS (SELECT FROM task_run known WHERE known.id = w.id)
 ON CONFLICT (id) DO UPDATE
    SET status = 'canceled', success = NULL, finished_at = excluded.finished_at, skip_reason = excluded.skip_reason
@@ -53,13 +54,24 @@ ON CONFLICT (id) DO UPDATE
 
 -- name: request_cancel
 -- takes: uuid
--- gives: id uuid
--- Of the runs that an executor holds. It sees this when it renews its lease.
-UPDATE task_run run
-   SET cancel_requested_at = now()
-  FROM due_work w
- WHERE w.task_id = $1 AND run.id = w.id AND run.finished_at IS NULL AND run.cancel_requested_at IS NULL
-RETURNING run.id
+-- gives: id uuid, is_new bool
+-- Of all that is left of a task's work: what was begun, and what an executor holds, be it only to decide whether it may
+-- begin; of that there may be no run yet. Who holds one sees this when it renews its lease.
+WITH left_over AS MATERIALIZED (
+    SELECT w.id, w.task_id, w.agent_id, w.scheduled_for, w.source, w.event,
+           EXISTS (SELECT FROM task_run known WHERE known.id = w.id AND known.cancel_requested_at IS NOT NULL) AS is_asked
+      FROM due_work w
+     WHERE w.task_id = $1
+), asked AS (
+    INSERT INTO task_run AS run (id, task_id, agent_id, scheduled_for, status, source, event, cancel_requested_at, error)
+    SELECT id, task_id, agent_id, scheduled_for, 'queued', source, event, now(),
+           jsonb_build_object('class', 'canceled', 'message', 'The task was canceled.', 'retryable', false)
+      FROM left_over
+    ON CONFLICT (id) DO UPDATE
+       SET cancel_requested_at = excluded.cancel_requested_at, error = excluded.error
+     WHERE run.finished_at IS NULL AND run.cancel_requested_at IS NULL
+)
+SELECT id, NOT is_asked AS is_new FROM left_over
 
 -- name: insert_manual_work
 -- takes: uuid, uuid, uuid, int4, timestamptz, int2, text, text, text

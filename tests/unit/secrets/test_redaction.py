@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.executor.redaction import MARK, Redactor
+from shared.secrets.redaction import MARK, Redactor
 
 VALUE = "pa$s/w+ord é\"=&<'%:?~ZZ"
 AMONG = "before {} after"
