@@ -2,8 +2,10 @@
 
 import re
 
-# What a secret is written with, in an address, a header or a document; longer ones are cut all the same.
-TOKEN_END = re.compile(r"[^\s\"'<>&,;=(){}\[\]]{1,4096}\Z")
+# In an address, a header or a document, what a secret is written with does not hold these.
+WORD = re.compile(r"[^\s\"'<>&,;=(){}\[\]]+\Z")
+# A longer one is cut within: it is no key but data.
+WORD_CHARACTERS = 4096
 
 
 def cut(text: str, length: int) -> str:
@@ -12,5 +14,7 @@ def cut(text: str, length: int) -> str:
 
 
 def without_last_word(text: str) -> str:
-    found = TOKEN_END.search(text, max(len(text) - 4096, 0))
-    return text[: found.start()] if found else text
+    begin = max(len(text) - WORD_CHARACTERS - 1, 0)
+    last = WORD.search(text, begin)
+    is_longer = last is not None and begin > 0 and last.start() == begin
+    return text if last is None or is_longer else text[: last.start()]

@@ -1,6 +1,7 @@
 """`task.create`: a step makes a task of its owner's."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -136,33 +137,29 @@ async def test_an_agent_has_only_so_many_active_tasks(
     await tools.create.call(body(), context)
 
 
+AUDITED = (
+    "INSERT INTO audit_log (at, actor_id, actor_name, action, subject_type, subject_id, details) "
+    "SELECT now() - $4::interval, $1, 'owner', 'task.created', 'task', 'x', $3 FROM generate_series(1, $2)"
+)
+
+
 async def test_steps_make_only_so_many_tasks_in_an_hour(
     pool: asyncpg.Pool, owner: UUID, tools: Tools, context: StepContext
 ) -> None:
     """Also of those that are done at once: a task that makes its like comes to an end."""
-    await pool.execute(
-        "INSERT INTO audit_log (actor_id, actor_name, action, subject_type, subject_id, details) "
-        "SELECT $1, 'owner', 'task.created', 'task', 'x', $3 FROM generate_series(1, $2)",
-        owner,
-        TASKS_OF_STEPS_PER_HOUR,
-        {"caused_by": {}},
-    )
-    assert "quota_exceeded" in (await fault_of(tools.create, body(), context)).message
-    assert await made(pool, context) == []
-    await pool.execute("UPDATE audit_log SET at = at - interval '1 hour' WHERE ctid = (SELECT min(ctid) FROM audit_log)")
+    by_step: dict[str, object] = {"caused_by": {}}
+    await pool.execute(AUDITED, owner, 10, by_step, timedelta(minutes=61))
+    await pool.execute(AUDITED, owner, TASKS_OF_STEPS_PER_HOUR - 1, by_step, timedelta(minutes=59))
     await tools.create.call(body(), context)
+    other = msgspec.structs.replace(context, step_id="other")
+    assert "quota_exceeded" in (await fault_of(tools.create, body(), other)).message
+    assert len(await made(pool, context)) == 1
 
 
 async def test_what_clients_create_does_not_count_among_what_steps_make(
     pool: asyncpg.Pool, owner: UUID, tools: Tools, context: StepContext
 ) -> None:
-    await pool.execute(
-        "INSERT INTO audit_log (actor_id, actor_name, action, subject_type, subject_id, details) "
-        "SELECT $1, 'owner', 'task.created', 'task', 'x', $3 FROM generate_series(1, $2)",
-        owner,
-        TASKS_OF_STEPS_PER_HOUR,
-        {"title": "by a client"},
-    )
+    await pool.execute(AUDITED, owner, TASKS_OF_STEPS_PER_HOUR, {"title": "by a client"}, timedelta(minutes=1))
     await tools.create.call(body(), context)
 
 

@@ -32,7 +32,10 @@ async def running(settings: ExecutorSettings, instance: str = "executor-1") -> A
     try:
         yield executor
     finally:
-        executor.cancel()
+        # Again until it ends: on Python 3.11 `wait_for`, which connecting uses, can swallow a cancellation.
+        while not executor.done():
+            executor.cancel()
+            await asyncio.wait({executor}, timeout=5)
         with contextlib.suppress(asyncio.CancelledError):
             await executor
 

@@ -19,6 +19,8 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
         ('{"key":"s3cr3t"}', 12, '{"key":"'),
         ("s3cr3ts3cr3t", 6, ""),
         ("one two", 4, "one "),
+        ("x" * 6000, 5000, "x" * 5000),
+        (f"a {'x' * 6000}", 4000, "a "),
     ],
 )
 def test_no_word_is_cut_in_two(text: str, length: int, left: str) -> None:
