@@ -65,7 +65,14 @@ class Parallel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
 class Payload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What a task does: the steps and groups of `pipeline`, one after the other."""
 
-    pipeline: Annotated[list[dict[str, Any]], msgspec.Meta(min_length=1, max_length=STEPS_PER_PIPELINE)]
+    pipeline: Annotated[
+        list[dict[str, Any]],
+        msgspec.Meta(
+            min_length=1,
+            max_length=STEPS_PER_PIPELINE,
+            description="Steps {id, uses, with, …} and groups {parallel: [step, …]}; GET /tools shows their schemas.",
+        ),
+    ]
     params: dict[str, Any] = msgspec.field(default_factory=dict)
 
     @property

@@ -3,7 +3,7 @@
 import re
 
 # In an address, a header or a document, what a secret is written with does not hold these.
-WORD = re.compile(r"[^\s\"'<>&,;=(){}\[\]]+\Z")
+WORD = re.compile(r"[^\s\"'<>&,;=(){}\[\]]*")
 # A longer one is cut within: it is no key but data.
 WORD_CHARACTERS = 4096
 
@@ -14,7 +14,7 @@ def cut(text: str, length: int) -> str:
 
 
 def without_last_word(text: str) -> str:
-    begin = max(len(text) - WORD_CHARACTERS - 1, 0)
-    last = WORD.search(text, begin)
-    is_longer = last is not None and begin > 0 and last.start() == begin
-    return text if last is None or is_longer else text[: last.start()]
+    # Backwards, because a search for the end would begin anew at each character.
+    last = WORD.match(text[: -WORD_CHARACTERS - 2 : -1])
+    length = last.end() if last else 0
+    return text if length > WORD_CHARACTERS else text[: len(text) - length]

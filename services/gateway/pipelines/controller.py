@@ -2,6 +2,7 @@
 
 from typing import TypeAlias
 
+import msgspec
 from litestar import Controller, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
@@ -10,6 +11,7 @@ from services.gateway.http.access import any_agent, requires
 from services.gateway.http.act import CurrentAct
 from services.gateway.pipelines.service import PipelineService
 from services.gateway.pipelines.wire import PipelineDraft, Rehearsed, ToolList, ToolView
+from shared.vocabulary.pipeline import Parallel, Step
 from shared.vocabulary.scopes import Scope
 
 Pipelines: TypeAlias = NamedDependency[PipelineService]
@@ -26,13 +28,16 @@ class PipelineController(Controller):
         return await pipelines.rehearse(act.caller, data)
 
 
+STEP_SCHEMA, GROUP_SCHEMA = msgspec.json.schema(Step), msgspec.json.schema(Parallel)
+
+
 class ToolController(Controller):
     path = "/tools"
     tags = ("pipelines",)
 
     @get(opt=any_agent(), summary="List the tools that steps can use")
     async def list_tools(self, pipelines: Pipelines) -> ToolList:
-        return ToolList(pipelines.tools())
+        return ToolList(pipelines.tools(), STEP_SCHEMA, GROUP_SCHEMA)
 
     @get("/{name:str}", opt=any_agent(), summary="Show a tool")
     async def get_tool(self, pipelines: Pipelines, name: FromPath[str]) -> ToolView:
