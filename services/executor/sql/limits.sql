@@ -32,7 +32,7 @@ SELECT now() AS now, w.id, w.fence, w.task_id, w.agent_id, w.run_at, w.scheduled
   JOIN agent a ON a.id = w.agent_id
 
 -- name: count_waiting
--- takes: uuid[], int4
+-- takes: uuid[], int8
 -- gives: task_id uuid, waiting int8
 -- Rows of each task that stand back; counted no further than somebody asks.
 SELECT asked.task_id, counted.waiting

@@ -51,8 +51,8 @@ class ToolView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ToolList(msgspec.Struct, frozen=True):
-    """All of them: there are no pages. `step_schema` is that of a step around its `with`, `group_schema` of steps side by
-    side."""
+    """All of them: there are no pages. `step_schema` is that of a step around its `with`, `group_schema` of steps side
+    by side."""
 
     items: list[ToolView]
     step_schema: Mapping[str, Any]

@@ -334,3 +334,89 @@ async def _held(pool: asyncpg.Pool, count: int) -> bool:
 async def _priority_of(pool: asyncpg.Pool, run_id: UUID) -> int:
     priority: int = await pool.fetchval("SELECT priority FROM due_work WHERE id = $1", run_id)
     return priority
+
+
+async def test_work_that_was_leased_and_never_began_loses_no_attempt(
+    pool: asyncpg.Pool, settings: ExecutorSettings, receiver: Receiver
+) -> None:
+    """The executor died while it decided about limits; the task allows no retry."""
+    task_id = await make_task(pool, None, payload=receiver.call(), max_retries=0, concurrency_key="k")
+    lost = {"fence": 3, "attempt": 0, "locked_by": "gone", "locked_until": datetime.now(UTC)}
+    await make_due_work(pool, task_id, datetime.now(UTC), concurrency_key="k", **lost)
+    async with running(settings):
+        await wait_until(lambda: is_drained(pool))
+
+    assert await statuses(pool) == {"succeeded": 1}
+
+
+async def test_a_crash_is_no_failure_of_the_work(
+    pool: asyncpg.Pool, settings: ExecutorSettings, receiver: Receiver
+) -> None:
+    task_id = await make_task(pool, None, payload=receiver.call(), max_retries=0)
+    begun = {"fence": 1, "attempt": 1, "unended_starts": 1, "started_at": datetime.now(UTC)}
+    lost = {**begun, "locked_by": "gone", "locked_until": datetime.now(UTC)}
+    await make_due_work(pool, task_id, datetime.now(UTC), **lost)
+    async with running(settings):
+        await wait_until(lambda: is_drained(pool))
+
+    assert await statuses(pool) == {"succeeded": 1}
+
+
+async def test_what_began_in_time_does_not_expire_while_it_is_parked(
+    pool: asyncpg.Pool, settings: ExecutorSettings, receiver: Receiver
+) -> None:
+    call = {"id": "call", "uses": "http.request", "with": {"url": receiver.url}}
+    pipeline = [{"id": "nap", "uses": "sleep", "with": {"seconds": 1.5}}, call]
+    task_id = await make_task(pool, None, payload={"pipeline": pipeline}, expires_after_seconds=1)
+    await make_due_work(pool, task_id, datetime.now(UTC))
+    async with running(settings):
+        await wait_until(lambda: is_drained(pool))
+
+    assert await statuses(pool) == {"succeeded": 1}
+
+
+async def test_what_stood_back_when_its_task_was_paused_does_not_begin(
+    pool: asyncpg.Pool, claimer: Claimer, limiter: Limiter
+) -> None:
+    task_id = await make_task(pool, None, concurrency_key="k")
+    await make_due_work(pool, task_id, datetime.now(UTC), concurrency_key="k")
+    (work,) = await claimer.claim(1)
+    await pool.execute("UPDATE task SET status = 'paused' WHERE id = $1", task_id)
+
+    assert await limiter.admit(work) is None
+    assert await reasons(pool) == {"task_paused": 1}
+
+
+async def test_a_lease_that_is_over_starts_nothing(pool: asyncpg.Pool, claimer: Claimer, limiter: Limiter) -> None:
+    task_id = await make_task(pool, None, concurrency_key="k")
+    await make_due_work(pool, task_id, datetime.now(UTC), concurrency_key="k")
+    (work,) = await claimer.claim(1)
+    await pool.execute("UPDATE due_work SET locked_until = now() - interval '1 s'")
+
+    assert await limiter.admit(work) is None
+    assert await statuses(pool) == {}
+
+
+async def test_a_word_of_a_newer_version_keeps_no_neighbour_from_starting(
+    pool: asyncpg.Pool, claimer: Claimer, limiter: Limiter
+) -> None:
+    for policy in ("of_tomorrow", "allow_all"):
+        task_id = await make_task(pool, None, concurrency_key=policy, overlap_policy=policy)
+        await make_due_work(pool, task_id, datetime.now(UTC), concurrency_key=policy)
+    works = await claimer.claim(9)
+
+    assert all(await asyncio.gather(*(limiter.admit(work) for work in works)))
+
+
+async def test_reserved_starts_that_were_missed_are_reserved_anew(
+    pool: asyncpg.Pool, settings: ExecutorSettings, receiver: Receiver
+) -> None:
+    task_id = await make_task(pool, None, payload=receiver.call(), rate_limit={"limit": 1, "period_seconds": 2})
+    long_ago = datetime.now(UTC) - timedelta(minutes=1)
+    for number in range(2):
+        await make_due_work(pool, task_id, long_ago + timedelta(seconds=2 * number), is_rate_reserved=True)
+    async with running(settings):
+        await wait_until(lambda: is_drained(pool))
+
+    first, second = receiver.arrivals
+    assert second - first > 1.5

@@ -1,16 +1,21 @@
 """Whole pipelines: values that flow from step to step, steps that are skipped, forgiven, repeated and not repeated."""
 
 import asyncio
+import base64
+import os
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import asyncpg
+import msgspec
 import pytest
 from aiohttp import web
 
 from services.executor.settings import ExecutorSettings
+from shared.secrets.ring import Place
+from shared.secrets.settings import parse_ring
 from tests.integration.executor.conftest import run_status, running
 from tests.support.receiver import Receiver, receiving
 from tests.support.rows import make_due_work, make_task
@@ -406,3 +411,69 @@ async def _is_paused(pool: asyncpg.Pool, task_id: UUID) -> bool:
 async def _answer(status: int) -> web.StreamResponse:
     await asyncio.sleep(0)
     return web.json_response({}, status=status)
+
+
+async def test_a_step_with_more_retries_than_its_task_is_tried_as_often_as_it_says(
+    pool: asyncpg.Pool, settings: ExecutorSettings, receiver: Receiver
+) -> None:
+    receiver.answer = lambda _request: _answer(500)
+    run_id = await due(pool, [call("call", receiver.url, retry={"max_retries": 1})], max_retries=0)
+    async with running(settings):
+        await make_retry_due(pool, run_id)
+        run = await ended(pool, run_id)
+
+    assert (run["status"], run["attempt"], len(receiver.keys)) == ("dead", 2, 2)
+
+
+async def test_a_step_that_waited_is_ended_with_the_run_that_failed_beside_it(
+    pool: asyncpg.Pool, settings: ExecutorSettings, receiver: Receiver
+) -> None:
+    receiver.answer = lambda _request: _answer(404)
+    group = {
+        "parallel": [{"id": "ask", "uses": "approval.request", "with": {"prompt": "?"}}, call("bad", receiver.url)]
+    }
+    run_id = await due(pool, [group])
+    run = await outcome(pool, settings, run_id)
+
+    assert run["status"] == "failed"
+    assert await steps_of(pool, run_id) == {"ask": "failed", "bad": "failed"}
+
+
+async def test_items_that_were_forgiven_tell_their_errors(
+    pool: asyncpg.Pool, settings: ExecutorSettings, receiver: Receiver
+) -> None:
+    statuses = iter([404, 200])
+    receiver.answer = lambda _request: _answer(next(statuses))
+    pipeline = [
+        call("each", receiver.url, foreach=[1, 2], concurrency=1, on_error="continue"),
+        transform("told", "${steps.each.error.map(e, e == null)}"),
+    ]
+    run_id = await due(pool, pipeline)
+    run = await outcome(pool, settings, run_id)
+
+    assert (run["status"], run["output"]) == ("succeeded", [False, True])
+
+
+async def test_a_secret_is_not_handed_on_as_its_stand_in(
+    pool: asyncpg.Pool, settings: ExecutorSettings, receiver: Receiver
+) -> None:
+    key = base64.b64encode(os.urandom(32)).decode()
+    ring = parse_ring(key, "")
+    assert ring is not None
+    pipeline = [
+        transform("kept", "${secrets.token}"),
+        call("sent", receiver.url, {"token": "${steps.kept.output}"}),
+    ]
+    run_id = await due(pool, pipeline)
+    agent_id = await pool.fetchval("SELECT agent_id FROM due_work")
+    sealed = ring.seal(Place(agent_id, "token", 1), "a-value-of-some-length")
+    await pool.execute(
+        "INSERT INTO secret (agent_id, name, version, key_id, nonce, ciphertext) VALUES ($1, 'token', 1, $2, $3, $4)",
+        agent_id,
+        sealed.key_id,
+        sealed.nonce,
+        sealed.ciphertext,
+    )
+    run = await outcome(pool, msgspec.structs.replace(settings, secrets_key=key), run_id)
+
+    assert (run["status"], run["error"]["class"], receiver.keys) == ("failed", "template", [])
