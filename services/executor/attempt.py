@@ -16,13 +16,13 @@ from services.executor.pipeline.interpreter import Interpreter
 from services.executor.pipeline.program import Program, Programs
 from services.executor.pipeline.step_call import StepCaller
 from services.executor.pipeline.variables import secrets_of, variables_of
-from services.executor.redaction import Redactor, bind_redactor
 from services.executor.secrets import SecretStore
 from services.executor.tools.base import ToolFault
 from services.executor.tools.registry import Toolbox
 from services.executor.work import Work
 from shared.database.statements import load_statements
 from shared.expressions import ExpressionFault
+from shared.secrets.redaction import Redactor, bind_redactor
 from shared.vocabulary.run_token import make_run_token
 from shared.vocabulary.states import ErrorClass, Source, StepStatus
 

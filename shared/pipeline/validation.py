@@ -12,6 +12,7 @@ from shared.pipeline.placing import FIELD, Placed, placed
 from shared.pipeline.references import (
     MEMBERS,
     PARAMS,
+    SECRETS,
     STEPS,
     Known,
     faults_of_known,
@@ -28,7 +29,7 @@ from shared.tools.http_request import HTTP_REQUEST, answer_expressions
 from shared.tools.open_input import check_input
 from shared.vocabulary.decoding import FAULTS_TOLD, Hints, close_match, invalid
 from shared.vocabulary.faults import FieldFault, Invalid
-from shared.vocabulary.limits import STEPS_PER_PIPELINE
+from shared.vocabulary.limits import SECRETS_PER_PIPELINE, STEPS_PER_PIPELINE
 from shared.vocabulary.pipeline import Payload
 
 OF_SCHEMA = frozenset(
@@ -60,7 +61,7 @@ def _faults(payload: Payload, policy: AddressPolicy, budget: Budget) -> Iterator
         chain(faults_of_form(step), _faults_of_tool(step, policy, budget), of_names[step.field], texts.faults_of(step))
         for step in judged
     )
-    yield from _distinct(chain.from_iterable(by_step))
+    yield from _distinct(chain(texts.faults_of_all(), chain.from_iterable(by_step)))
 
 
 def _faults_of_tool(step: Placed, policy: AddressPolicy, budget: Budget) -> Iterator[FieldFault]:
@@ -108,6 +109,13 @@ class _Texts:
         self._owners = owners_of(steps)
         self._found = {step.field: [*budget.within(texts_of(step), FIELD)] for step in judged}
         self._uses = {field: _uses(found) for field, found in self._found.items()}
+
+    def faults_of_all(self) -> Iterator[FieldFault]:
+        texts = (each for found in self._found.values() for each in found if isinstance(each, Text))
+        names = {name for text in texts for name in text.members(SECRETS) or ()}
+        if len(names) > SECRETS_PER_PIPELINE:
+            message = f"A pipeline uses at most {SECRETS_PER_PIPELINE} secrets; this one names {len(names)}."
+            yield FieldFault(FIELD, message, "too_long")
 
     def faults_of(self, step: Placed) -> Iterator[FieldFault]:
         for each in self._found[step.field]:

@@ -325,7 +325,7 @@ class LifeOfASchedule(RuleBasedStateMachine):
 
     def _check_order(self, waiting: Mapping[UUID, Row], cursor: Row | None) -> None:
         assert (cursor is not None) == (self.status == "active"), "a cursor, for what is active and nothing else"
-        live = {row["schedule_rev"] for row in waiting.values() if row["attempt"] == 0 and not row["is_leased"]}
+        live = {row["schedule_rev"] for row in waiting.values() if not row["is_begun"] and not row["is_leased"]}
         assert live <= {self.revision.number}, "work of a revision that a change has withdrawn"
         if cursor is not None:
             assert cursor["schedule_rev"] == self.revision.number
@@ -350,11 +350,8 @@ class LifeOfASchedule(RuleBasedStateMachine):
     def _stop(self, status: str, reason: SkipReason) -> None:
         self.world.run(self._change(reason, None, status=status))
         self.status = status
+        # What has begun goes on: also what waits for a retry, or lies there after its executor's death.
         self._begin_revision(self.revision.expr)
-        # Nobody holds what was withdrawn: what waited for a retry, or lay there after its executor's death.
-        for key, (_, held_until) in self.leases.items():
-            if held_until <= self.now:
-                self.leases[key] = NO_FENCE, held_until
 
     def _begin_revision(self, expr: str) -> None:
         """What was snoozed and had not come due is withdrawn with the rest."""
@@ -396,7 +393,7 @@ class LifeOfASchedule(RuleBasedStateMachine):
         await self._execute(
             "INSERT INTO due_work (id, task_id, agent_id, schedule_rev, scheduled_for, run_at, priority, source) "
             "SELECT $2, id, agent_id, schedule_rev, $3, $4, priority, 'schedule' FROM task WHERE id = $1 "
-            "ON CONFLICT (id) DO UPDATE SET run_at = excluded.run_at WHERE due_work.attempt = 0",
+            "ON CONFLICT (id) DO UPDATE SET run_at = excluded.run_at WHERE due_work.started_at IS NULL",
             identity,
             at,
             run_at,
@@ -430,7 +427,8 @@ class LifeOfASchedule(RuleBasedStateMachine):
 
     async def _look(self) -> tuple[dict[UUID, Row], dict[UUID, Row], Row | None]:
         work = await self._fetch(
-            "SELECT id, scheduled_for, schedule_rev, attempt, locked_until IS NOT NULL AS is_leased "
+            "SELECT id, scheduled_for, schedule_rev, started_at IS NOT NULL AS is_begun, "
+            "locked_until IS NOT NULL AS is_leased "
             "FROM due_work WHERE task_id = $1"
         )
         runs = await self._fetch(

@@ -11,12 +11,11 @@ import msgspec
 from services.executor.journal import Journal, StepRecord
 from services.executor.outcome import Failed, Parked
 from services.executor.pipeline.program import StepProgram
-from services.executor.redaction import Redactor
 from services.executor.tools.base import StepContext, ToolFault, Waiting
 from services.executor.tools.registry import Toolbox
 from services.executor.work import Work
 from shared.expressions import Expression, Template
-from shared.secrets.redaction import MARK
+from shared.secrets.redaction import MARK, Redactor
 from shared.tools.base import ToolSpec
 from shared.vocabulary.limits import OUTPUT_BYTES
 from shared.vocabulary.pipeline import Step

@@ -26,9 +26,13 @@ from shared.tasks.creating import Accepted, accept_judged, judge_task
 from shared.tasks.event_schedule import check_event_filter
 from shared.tasks.execution import check_execution
 from shared.tasks.wanted import TaskCreate
-from shared.vocabulary.faults import invalid_field
+from shared.vocabulary.faults import Forbidden, invalid_field
 from shared.vocabulary.ids import uuid7
+from shared.vocabulary.scopes import Scope, is_granted
 from shared.vocabulary.states import ScheduleKind, TaskStatus
+
+# Judging takes about 15 µs for each character of an expression.
+SOON_JUDGED_BYTES = 2048
 
 
 class TaskService:
@@ -50,6 +54,9 @@ class TaskService:
 
     async def judge(self, caller: Identity, wanted: TaskCreate) -> TaskCreate:
         """What `create` takes. Before its transaction, because there may be others to wait for. Raises Invalid."""
+        check_may_listen(caller, wanted.schedule_kind)
+        if is_soon_judged(wanted.payload):
+            return judge_task(wanted, self._policy)
         return await self._computing.run(caller.agent_id, partial(judge_task, wanted, self._policy))
 
     async def create(self, connection: AsyncConnection, act: Act, wanted: TaskCreate) -> TaskView:
@@ -78,14 +85,30 @@ class TaskService:
     async def _apply(self, connection: AsyncConnection, act: Act, task: Mapping[str, Any], changes: Changes) -> None:
         values = dict(changes.values)
         wanted = {**task, **values}
+        check_may_listen(act.caller, ScheduleKind(wanted["schedule_kind"]))
         judge = partial(check_execution, wanted, values, self._policy)
-        await self._computing.run(act.caller.agent_id, judge)
+        if is_soon_judged(wanted["payload"]):
+            judge()
+        else:
+            await self._computing.run(act.caller.agent_id, judge)
         check_event_filter(ScheduleKind(wanted["schedule_kind"]), wanted["event_filter"])
         if changes.is_new_schedule:
             values |= await reschedule(connection, act.caller, task, changes)
             act.ring(Bell.TASK_CHANGES)
         await repository.update_task(connection, task["id"], values)
         await record(connection, act, Action.TASK_UPDATED, task["id"], changes.for_audit())
+
+
+def is_soon_judged(payload: object) -> bool:
+    """Most tasks are: a thread and the wait for a turn would cost them more than the judgement."""
+    return len(msgspec.json.encode(payload)) <= SOON_JUDGED_BYTES
+
+
+def check_may_listen(caller: Identity, kind: ScheduleKind) -> None:
+    """Events reach only who may read them: a task of anybody else would wait in vain."""
+    if kind is ScheduleKind.EVENT and not is_granted(Scope.EVENTS_READ, caller.scopes):
+        message = f"A task that waits for events needs an agent with {Scope.EVENTS_READ}."
+        raise Forbidden(message, error_code="insufficient_scope")
 
 
 async def _owner(connection: AsyncConnection, caller: Identity, created_by: UUID | None) -> UUID:

@@ -34,7 +34,7 @@ async def tell_failure(pool: asyncpg.Pool, run_id: UUID, *, retryable: bool) -> 
         assert await connection.fetch(SQL["settle_step"].sql, run_id, "print", None, error, ["callback"], True)
 
 
-async def due(pool: asyncpg.Pool, receiver: Receiver, *others: dict[str, Any], **task: object) -> UUID:
+async def due(pool: asyncpg.Pool, receiver: Receiver, *others: dict[str, Any], **task: Any) -> UUID:  # noqa: ANN401 (columns of every type)
     call = {"id": "print", "uses": "http.request", "with": {"url": receiver.url, "await_callback": True}}
     task_id = await make_task(pool, None, payload={"pipeline": [call, *others]}, **task)
     return await make_due_work(pool, task_id, datetime.now(UTC))

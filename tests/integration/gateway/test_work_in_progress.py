@@ -26,7 +26,7 @@ async def due(gateway: Bench, task: dict[str, Any], after: timedelta = timedelta
 
 
 async def parked(gateway: Bench, task: dict[str, Any], **columns: object) -> UUID:
-    run_id = await due(gateway, task, **columns)
+    run_id = await due(gateway, task, timedelta(0), **columns)
     await park_run(gateway.pool, run_id)
     return run_id
 

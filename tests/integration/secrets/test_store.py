@@ -135,7 +135,7 @@ async def test_what_is_remembered_is_bounded(pool: asyncpg.Pool, ring: KeyRing, 
 
 async def test_a_run_is_given_twenty_secrets_at_most(pool: asyncpg.Pool, ring: KeyRing, agent_id: UUID) -> None:
     names = [f"n{number}" for number in range(SECRETS_PER_PIPELINE + 1)]
-    await put(pool, ring, agent_id, **dict.fromkeys(names, "value"))
+    await put(pool, ring, agent_id, 1, **dict.fromkeys(names, "value"))
     store = SecretStore(pool, ring)
     assert len(await store.values(agent_id, [*names[1:], names[1]])) == SECRETS_PER_PIPELINE
     with pytest.raises(SecretsTooMany, match="at most 20 secrets, not 21") as fault:
@@ -147,7 +147,7 @@ async def test_a_run_is_given_so_many_bytes_of_secrets_at_most(
     pool: asyncpg.Pool, ring: KeyRing, agent_id: UUID
 ) -> None:
     names = [f"n{number}" for number in range(4)]
-    await put(pool, ring, agent_id, **dict.fromkeys(names, "ü" * (SECRETS_BYTES_PER_RUN // 8)), one_more="x")
+    await put(pool, ring, agent_id, 1, **dict.fromkeys(names, "ü" * (SECRETS_BYTES_PER_RUN // 8)), one_more="x")
     store = SecretStore(pool, ring)
     assert len(await store.values(agent_id, names)) == 4
     assert await store.values(agent_id, ["one_more"]) == {"one_more": "x"}

@@ -167,6 +167,12 @@ NAMES = [
     Bad("an unknown member of task", [transform("a", "${task.payload}")], at("[0].with.value"), "task.payload"),
     Bad("all secrets at once", [transform("a", "${secrets}")], at("[0].with.value"), "Name each secret"),
     Bad(
+        "more secrets than a pipeline may use",
+        [transform("a", [f"${{secrets.s{number}}}" for number in range(21)])],
+        [("payload.pipeline", "too_long")],
+        "at most 20 secrets",
+    ),
+    Bad(
         "a secret where it would be stored",
         [{"id": "a", "uses": "event.publish", "with": {"topic": "a.b", "payload": {"key": "${secrets.key}"}}}],
         at("[0].with.payload.key"),
