@@ -68,7 +68,7 @@ class DueWork(Base):
     holds_slot: Mapped[bool] = mapped_column(server_default=text("false"))
     # Its start was entered in the window of its rate limit.
     is_rate_reserved: Mapped[bool] = mapped_column(server_default=text("false"))
-    # When it was first begun. Counters cannot tell: an attempt that parks is not counted, nor a lease that starts nothing.
+    # When it was first begun. Counters cannot tell: an attempt that parks is not counted, nor a lease that starts none.
     started_at: Mapped[datetime | None]
     # Starts since anything was recorded: 1 for what runs, more for what may have killed its executor.
     unended_starts: Mapped[int] = mapped_column(server_default=text("0"))
