@@ -1,10 +1,13 @@
 """The tool `http.request`: one HTTP request to any API that the address policy permits."""
 
 import asyncio
+import time
+from collections import OrderedDict
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 import aiohttp
+import msgspec
 from aiohttp.abc import AbstractResolver
 
 from services.executor.tools.answer import Answer, read_answer
@@ -21,6 +24,8 @@ from shared.vocabulary.faults import Invalid
 from shared.vocabulary.states import ErrorClass, WaitKind
 
 ACCEPTED = 202
+REMEMBERED = 500
+REMEMBERED_BYTES = 4096
 
 
 class HttpRequest:
@@ -40,6 +45,7 @@ class HttpRequest:
         self._public_url = public_url
         self._departures = Departures(connections)
         self._session: aiohttp.ClientSession | None = None
+        self._checked_before: OrderedDict[bytes, HttpRequestInput] = OrderedDict()
 
     @property
     def spec(self) -> ToolSpec:
@@ -57,7 +63,20 @@ class HttpRequest:
         await self._resolver.close()
 
     def _checked(self, arguments: Mapping[str, object]) -> HttpRequestInput:
-        """Again, because templates have put values where the gateway saw expressions."""
+        """Again, because templates have put values where the gateway saw expressions; once for input that comes again,
+        as that of a task which always sends the same."""
+        key = _key_of(arguments)
+        known = self._checked_before.get(key) if key else None
+        if known is not None:
+            return known
+        request = self._check(arguments)
+        if 0 < len(key) <= REMEMBERED_BYTES:
+            self._checked_before[key] = request
+            if len(self._checked_before) > REMEMBERED:
+                self._checked_before.popitem(last=False)
+        return request
+
+    def _check(self, arguments: Mapping[str, object]) -> HttpRequestInput:
         try:
             return check_http_request(arguments, self._policy, "with")
         except Invalid as refusal:
@@ -110,16 +129,23 @@ class HttpRequest:
             return await read_answer(response)
 
 
+def _key_of(arguments: Mapping[str, object]) -> bytes:
+    try:
+        return msgspec.json.encode(arguments)
+    except (TypeError, ValueError):
+        return b""  # it cannot be JSON: the check says why
+
+
 class _Clock:
     """The database's time, carried on by our own monotonic clock."""
 
     def __init__(self, began_at: datetime) -> None:
         self._began_at = began_at
-        self._began = asyncio.get_running_loop().time()
+        self._began = time.monotonic()
 
     def seconds(self) -> float:
         """Of the clock that never goes back."""
-        return asyncio.get_running_loop().time()
+        return time.monotonic()
 
     def now(self) -> datetime:
         return self._began_at + timedelta(seconds=self.seconds() - self._began)
