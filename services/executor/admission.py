@@ -17,6 +17,8 @@ ON_TIME = timedelta(seconds=1)
 # the rest look the more seldom the longer the line is, so that it costs the others nothing.
 HOLD_FIRST_SECONDS = 2.0
 HOLD_SECONDS = 60.0
+# By then its executor has told again that it lives, or is not there any more.
+UNSURE_SECONDS = 1.2
 HOLD_SECONDS_EACH = 0.5
 # A start may be seen a moment after the time that was reserved for it.
 RATE_MARGIN = timedelta(milliseconds=50)
@@ -36,17 +38,25 @@ class RateLimit(msgspec.Struct, frozen=True):
 
 
 class Holder(msgspec.Struct, frozen=True):
-    """The run of the task that is in progress. `is_leased`: an executor has it; else it waits for a time, or an
-    answer."""
+    """The run of the task that is in progress. `seen_at`: when it was last known to be so; `lost_at`: when its executor
+    was last found to be lost."""
 
     id: UUID
     started_at: datetime
-    is_leased: bool
+    seen_at: datetime
+    lost_at: datetime | None = None
+
+    def was_in_progress(self, at: datetime) -> bool | None:
+        """None: nobody knows yet. A run whose executor was lost in the meantime was not."""
+        if self.started_at - at > ON_TIME or (self.lost_at is not None and self.lost_at >= at):
+            return False
+        return True if self.seen_at >= at else None
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of one claimed row. `waiting`: rows of its task that stand back, as far as they were counted;
-    `is_behind`: one of them was due before it. `is_of_this_revision`: its task was not changed since it was made."""
+    `is_behind`: one of them was due before it; `was_overlapped`: a run of its task that has ended since was in progress
+    when it came due. `is_of_this_revision`: its task was not changed since it was made."""
 
     id: UUID
     fence: int
@@ -68,6 +78,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     is_rate_reserved: bool
     waiting: int
     is_behind: bool
+    was_overlapped: bool
 
     @property
     def window(self) -> tuple[UUID, str] | None:
@@ -160,6 +171,8 @@ class Standing:
         if facts.is_started or not is_serial(facts):
             return None
         holder = self._holders.get(facts.task_id)
+        if holder is None and facts.overlap_policy is OverlapPolicy.SKIP and facts.was_overlapped:
+            return Skip(SkipReason.OVERLAP)
         if holder is None:
             return Hold(HOLD_FIRST_SECONDS) if facts.is_behind else None
         return overlapping(facts, holder, self._waiting(facts))
@@ -185,15 +198,18 @@ class Standing:
             return Start(facts.serial_key, facts.slot is not None)
         if not is_serial(facts):
             return Start(None, facts.slot is not None)
-        self._holders[facts.task_id] = Holder(facts.id, self.now, is_leased=True)
+        self._holders[facts.task_id] = Holder(facts.id, self.now, self.now)
         return Start(facts.task_id, facts.slot is not None)
 
 
 def overlapping(facts: Facts, holder: Holder, waiting: int) -> Hold | Skip:
     """What becomes of an occurrence whose task has a run in progress, while `waiting` others stand back already."""
     match facts.overlap_policy:
-        case OverlapPolicy.SKIP if holder.started_at - facts.run_at <= ON_TIME:
-            return Skip(SkipReason.OVERLAP)
+        case OverlapPolicy.SKIP:
+            was_in_progress = holder.was_in_progress(facts.run_at)
+            if was_in_progress is None:
+                return Hold(UNSURE_SECONDS)
+            return Skip(SkipReason.OVERLAP) if was_in_progress else _hold(waiting)
         case OverlapPolicy.BUFFER_ONE if waiting:
             return Skip(SkipReason.OVERLAP_BUFFER_FULL)
         case OverlapPolicy.BUFFER_ALL if waiting >= BUFFERED_RUNS:

@@ -229,7 +229,7 @@ def _expired(verdict: Expire) -> dict[str, Any]:
 
 
 def _holder_of(row: asyncpg.Record) -> Holder:
-    return Holder(row["id"], row["started_at"], row["is_leased"])
+    return Holder(row["id"], row["started_at"], row["seen_at"], row["lost_at"])
 
 
 async def _facts_of(connection: Connection, rows: Sequence[asyncpg.Record]) -> list[Facts]:

@@ -12,7 +12,7 @@ from shared.database.faults import DATABASE_ERRORS
 from shared.database.statements import load_statements
 from shared.runtime.loop import Part
 
-BEAT_SECONDS = 2.0
+BEAT_SECONDS = 1.0
 SILENT_AFTER_SECONDS = 10.0
 FORGOTTEN_AFTER_SECONDS = 3600.0
 VERSION = "0.1.0"

@@ -10,7 +10,7 @@ SELECT pg_advisory_xact_lock(number) FROM (SELECT unnest($1::bigint[]) AS number
 -- gives: now timestamptz, id uuid, fence int8, task_id uuid, agent_id uuid, run_at timestamptz, scheduled_for timestamptz
 -- gives: source text, is_started bool, serial_key uuid, is_agent_active bool, task_status text, is_of_this_revision bool
 -- gives: overlap_policy text, concurrency_key text, concurrency_limit int4, expires_after_seconds int4, rate_limit jsonb
--- gives: is_rate_reserved bool, is_behind bool, priority int2
+-- gives: is_rate_reserved bool, is_behind bool, was_overlapped bool, priority int2
 -- Of rows that are still leased under the same fence; they stay so until this transaction ends.
 SELECT now() AS now, w.id, w.fence, w.task_id, w.agent_id, w.run_at, w.scheduled_for, w.source,
        w.started_at IS NOT NULL AS is_started, w.serial_key, a.status = 'active' AS is_agent_active,
@@ -21,6 +21,17 @@ SELECT now() AS now, w.id, w.fence, w.task_id, w.agent_id, w.run_at, w.scheduled
                  FROM due_work other
                 WHERE other.task_id = w.task_id AND other.held_until IS NOT NULL
                   AND (other.run_at, other.id) < (w.run_at, w.id)) AS is_behind,
+       EXISTS (SELECT
+                 FROM (SELECT r.id, r.started_at, r.finished_at
+                         FROM task_run r
+                        WHERE r.task_id = w.task_id AND r.id <> w.id
+                        ORDER BY r.id DESC
+                        LIMIT 5) AS before
+                WHERE before.started_at <= w.run_at + interval '1 s' AND before.finished_at > w.run_at
+                  AND NOT EXISTS (SELECT
+                                    FROM run_attempt a
+                                   WHERE a.run_id = before.id AND a.error ->> 'class' = 'lease_lost'
+                                     AND a.finished_at >= w.run_at)) AS was_overlapped,
        w.priority
   FROM (SELECT * FROM unnest($1::uuid[], $2::bigint[]) AS given (id, fence) ORDER BY given.id) AS mine
  CROSS JOIN LATERAL (
@@ -44,11 +55,15 @@ SELECT asked.task_id, counted.waiting
 
 -- name: read_holders
 -- takes: uuid[]
--- gives: task_id uuid, id uuid, started_at timestamptz, is_leased bool
--- The runs in progress of tasks that must not overlap themselves.
-SELECT w.task_id, w.id, coalesce(run.started_at, now()) AS started_at, w.locked_until IS NOT NULL AS is_leased
+-- gives: task_id uuid, id uuid, started_at timestamptz, seen_at timestamptz, lost_at timestamptz
+-- The runs in progress of tasks that must not overlap themselves: when each was last known to be so, and when its executor
+-- was last found to be lost. One that no executor has is in progress by what is written here.
+SELECT w.task_id, w.id, coalesce(run.started_at, now()) AS started_at,
+       CASE WHEN w.locked_until IS NULL THEN now() ELSE greatest(h.beat_at, run.started_at) END AS seen_at,
+       (SELECT max(a.finished_at) FROM run_attempt a WHERE a.run_id = w.id AND a.error ->> 'class' = 'lease_lost') AS lost_at
   FROM due_work w
   LEFT JOIN task_run run ON run.id = w.id
+  LEFT JOIN worker_heartbeat h ON h.service = 'executor' AND h.instance = w.locked_by
  WHERE w.serial_key = ANY ($1::uuid[])
 
 -- name: count_slots

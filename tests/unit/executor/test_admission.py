@@ -8,6 +8,7 @@ import pytest
 
 from services.executor.admission import (
     RATE_MARGIN,
+    UNSURE_SECONDS,
     Delay,
     Expire,
     Facts,
@@ -50,12 +51,19 @@ def facts(**changes: object) -> Facts:
         "is_rate_reserved": False,
         "waiting": 0,
         "is_behind": False,
+        "was_overlapped": False,
     }
     return Facts(**{**usual, **changes})
 
 
-def standing(*, holder_since: datetime | None = None, slots: dict[tuple[UUID, str], int] | None = None) -> Standing:
-    holders = {} if holder_since is None else {TASK: Holder(uuid4(), holder_since, is_leased=True)}
+def standing(
+    *,
+    holder_since: datetime | None = None,
+    seen_at: datetime = NOW,
+    lost_at: datetime | None = None,
+    slots: dict[tuple[UUID, str], int] | None = None,
+) -> Standing:
+    holders = {} if holder_since is None else {TASK: Holder(uuid4(), holder_since, seen_at, lost_at)}
     return Standing(NOW, holders, slots or {}, {})
 
 
@@ -205,3 +213,21 @@ def test_a_window_that_tasks_share_keeps_what_the_largest_limit_needs() -> None:
 
 def test_what_stands_back_goes_before_what_came_due_later() -> None:
     assert isinstance(standing().judge(facts(overlap_policy=OverlapPolicy.BUFFER_ALL, is_behind=True)), Hold)
+
+
+def test_whether_a_silent_run_is_in_progress_is_not_known_yet() -> None:
+    occurrence = facts(overlap_policy=OverlapPolicy.SKIP)
+    verdict = standing(holder_since=BEFORE, seen_at=NOW - timedelta(seconds=1)).judge(occurrence)
+    assert verdict == Hold(UNSURE_SECONDS)
+
+
+def test_a_run_whose_executor_was_lost_was_not_in_progress() -> None:
+    occurrence = facts(overlap_policy=OverlapPolicy.SKIP)
+    lost = standing(holder_since=BEFORE, lost_at=NOW + timedelta(seconds=3))
+    assert isinstance(lost.judge(occurrence), Hold)
+
+
+def test_a_run_that_has_ended_since_it_overlapped_counts() -> None:
+    occurrence = facts(overlap_policy=OverlapPolicy.SKIP, was_overlapped=True)
+    assert standing().judge(occurrence) == Skip(SkipReason.OVERLAP)
+    assert is_start(standing().judge(facts(overlap_policy=OverlapPolicy.BUFFER_ONE, was_overlapped=True)))
