@@ -46,8 +46,14 @@ async def serve(service: Service) -> None:
         await service.stop()
 
 
+# New objects until the youngest are looked through, and how often that happens until the older ones are.
+COLLECT_EVERY_OBJECTS = (20_000, 20, 50)
+
+
 def keep_what_was_loaded() -> None:
     """Take what was imported and built so far out of garbage collection: to walk it took each full collection some
-    100 ms, in the midst of a statement."""
+    100 ms, in the midst of a statement. And look for cycles more seldom than Python does by itself (every 700 new
+    objects): an executor brought 1,780 calls a second to their outcome so, and 1,480 before."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*COLLECT_EVERY_OBJECTS)
