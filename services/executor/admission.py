@@ -55,8 +55,8 @@ class Holder(msgspec.Struct, frozen=True):
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of one claimed row. `waiting`: rows of its task that stand back, as far as they were counted;
-    `is_behind`: one of them was due before it; `was_overlapped`: a run of its task that has ended since was in progress
-    when it came due. `is_of_this_revision`: its task was not changed since it was made."""
+    `is_behind`: one of them was due before it. `was_overlapped`: it is to be skipped beside a run in progress, and one
+    that has ended since was so when it came due. `is_of_this_revision`: its task was not changed since it was made."""
 
     id: UUID
     fence: int
@@ -171,7 +171,7 @@ class Standing:
         if facts.is_started or not is_serial(facts):
             return None
         holder = self._holders.get(facts.task_id)
-        if holder is None and facts.overlap_policy is OverlapPolicy.SKIP and facts.was_overlapped:
+        if holder is None and facts.was_overlapped:
             return Skip(SkipReason.OVERLAP)
         if holder is None:
             return Hold(HOLD_FIRST_SECONDS) if facts.is_behind else None

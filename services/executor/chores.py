@@ -36,6 +36,11 @@ async def prune_idempotency_keys(context: dict[Any, Any]) -> None:
     await pool.execute(SQL["prune_idempotency_keys"].sql)
 
 
+async def prune_rate_windows(context: dict[Any, Any]) -> None:
+    pool: asyncpg.Pool = context[POOL]
+    await pool.execute(SQL["prune_rate_windows"].sql)
+
+
 async def prune_inbox(context: dict[Any, Any]) -> None:
     """What was settled, or has expired, so many days ago."""
     pool: asyncpg.Pool = context[POOL]
@@ -52,6 +57,7 @@ def chores() -> list[CronJob]:
     return [
         cron(_as_arq(make_partitions), hour={0, 6, 12, 18}, minute=17, run_at_startup=True, keep_result=0),
         cron(_as_arq(prune_idempotency_keys), minute={7, 22, 37, 52}, keep_result=0),
+        cron(_as_arq(prune_rate_windows), minute={3, 33}, keep_result=0),
         cron(_as_arq(prune_inbox), minute={12, 27, 42, 57}, keep_result=0),
         cron(_as_arq(prune_approvals), minute={3, 33}, keep_result=0),
     ]

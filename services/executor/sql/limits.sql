@@ -17,11 +17,13 @@ SELECT now() AS now, w.id, w.fence, w.task_id, w.agent_id, w.run_at, w.scheduled
        t.status AS task_status, w.source <> 'schedule' OR w.schedule_rev = t.schedule_rev AS is_of_this_revision,
        t.overlap_policy, w.concurrency_key, t.concurrency_limit, t.expires_after_seconds, t.rate_limit,
        w.is_rate_reserved AND now() <= w.run_at + interval '1 s' AS is_rate_reserved,
-       EXISTS (SELECT
+       w.started_at IS NULL AND EXISTS (
+               SELECT
                  FROM due_work other
                 WHERE other.task_id = w.task_id AND other.held_until IS NOT NULL
                   AND (other.run_at, other.id) < (w.run_at, w.id)) AS is_behind,
-       EXISTS (SELECT
+       w.started_at IS NULL AND t.overlap_policy = 'skip' AND EXISTS (
+               SELECT
                  FROM (SELECT r.id, r.started_at, r.finished_at
                          FROM task_run r
                         WHERE r.task_id = w.task_id AND r.id <> w.id

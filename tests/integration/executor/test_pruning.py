@@ -4,7 +4,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from services.executor.chores import APPROVAL_DAYS, POOL, prune_approvals
+from services.executor.chores import APPROVAL_DAYS, POOL, prune_approvals, prune_rate_windows
 from shared.vocabulary.ids import first_uuid7_at, id_of_step
 from tests.support.rows import make_agent, make_due_work, make_task
 
@@ -45,3 +45,14 @@ async def test_the_request_of_a_run_that_has_not_ended_stays(pool: asyncpg.Pool)
     run_id = await make_due_work(pool, await make_task(pool, None), at)
     kept = await approval(pool, at, at, "pending", run_id)
     assert await left(pool) == {kept}
+
+
+async def test_a_window_goes_when_its_last_start_can_count_no_more(pool: asyncpg.Pool) -> None:
+    agent_id, now = await make_agent(pool), datetime.now(UTC)
+    for key, at in (("old", now - timedelta(days=3)), ("ahead", now + timedelta(days=30))):
+        starts = [now - timedelta(days=9), at]
+        await pool.execute("INSERT INTO rate_window (agent_id, key, starts) VALUES ($1, $2, $3)", agent_id, key, starts)
+
+    await prune_rate_windows({POOL: pool})
+
+    assert [row["key"] for row in await pool.fetch("SELECT key FROM rate_window")] == ["ahead"]

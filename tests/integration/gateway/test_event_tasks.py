@@ -70,7 +70,10 @@ async def test_blackouts_make_a_new_revision(gateway: Bench, owner: Caller) -> N
     assert await gateway.pool.fetchval("SELECT schedule_rev FROM task WHERE id = $1", UUID(task["id"])) == 2
 
 
-@pytest.mark.parametrize("nested", ["(" * 1024, "[" * 1024, "!" * 1023 + "a", "a?" * 512, "{1:" * 341])
-async def test_a_filter_that_is_deeply_nested_is_answered(owner: Caller, nested: str) -> None:
+@pytest.mark.parametrize(
+    ("nested", "status"),
+    [("(" * 1024, 422), ("[" * 1024, 422), ("!" * 1023 + "a", 200), ("a?" * 512, 422), ("{1:" * 341, 422)],
+)
+async def test_a_filter_that_is_deeply_nested_is_answered(owner: Caller, nested: str, status: int) -> None:
     task = await owner.create_task(**EVENT)
-    assert (await owner.put(f"/tasks/{task['id']}", {"event_filter": nested})).status_code in (200, 422)
+    assert (await owner.put(f"/tasks/{task['id']}", {"event_filter": nested})).status_code == status

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from shared.streams.event_log import STREAM, read_envelope
 from shared.vocabulary.ids import random_id
 from shared.vocabulary.scopes import Scope
-from tests.integration.gateway.bench import Bench, Caller
+from tests.integration.gateway.bench import Bench, Caller, task_body
 from tests.support.waiting import wait_until
 
 
@@ -126,3 +126,13 @@ async def test_its_payload_may_hold_whatever_json_holds(owner: Caller) -> None:
     assert (await owner.post_bytes("/events", msgspec.json.encode({"topic": name, "payload": payload}))).is_success
     (run,) = (await owner.get("/runs", task_id=task["id"])).json()["items"]
     assert run["source"] == "event"
+
+
+async def test_a_task_that_waits_for_events_needs_an_owner_who_may_read_them(gateway: Bench) -> None:
+    caller = await gateway.caller(Scope.TASKS_WRITE, Scope.TASKS_READ)
+    body = task_body(schedule_kind="event", schedule_expr="order.placed")
+    refused = await caller.post("/tasks", body)
+    assert (refused.status_code, refused.json()["error_code"]) == (403, "insufficient_scope")
+    timed = await caller.create_task()
+    changed = await caller.put(f"/tasks/{timed['id']}", {"schedule_kind": "event", "schedule_expr": "order.placed"})
+    assert changed.status_code == 403

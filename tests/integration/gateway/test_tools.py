@@ -81,3 +81,10 @@ def _resolved(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
         found = found[part]
     resolved: dict[str, Any] = found
     return resolved
+
+
+async def test_the_list_of_tools_shows_what_a_step_and_a_group_look_like(owner: Caller) -> None:
+    answer = (await owner.get("/tools")).json()
+    step = answer["step_schema"]["$defs"]["Step"]
+    assert {"id", "uses", "with", "if", "foreach", "save_as", "retry", "on_error"} <= step["properties"].keys()
+    assert "parallel" in answer["group_schema"]["$defs"]["Parallel"]["properties"]

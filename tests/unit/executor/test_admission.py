@@ -230,4 +230,3 @@ def test_a_run_whose_executor_was_lost_was_not_in_progress() -> None:
 def test_a_run_that_has_ended_since_it_overlapped_counts() -> None:
     occurrence = facts(overlap_policy=OverlapPolicy.SKIP, was_overlapped=True)
     assert standing().judge(occurrence) == Skip(SkipReason.OVERLAP)
-    assert is_start(standing().judge(facts(overlap_policy=OverlapPolicy.BUFFER_ONE, was_overlapped=True)))
