@@ -29,6 +29,7 @@ from services.gateway.http.act import Act
 from services.gateway.http.admission import StrictRequest, admit
 from services.gateway.http.edge import Edge
 from services.gateway.http.faults import no_such_route
+from services.gateway.http.paging import Cursors
 from services.gateway.http.problems import render_error
 from services.gateway.inbox.controller import InboxController
 from services.gateway.inbox.service import InboxService
@@ -36,6 +37,7 @@ from services.gateway.inbox.stream import InboxStreams
 from services.gateway.inbox.waiters import Waiters
 from services.gateway.pipelines.controller import PipelineController, ToolController
 from services.gateway.pipelines.service import PipelineService
+from services.gateway.replica import Readers
 from services.gateway.runs.actions import RunActions
 from services.gateway.runs.callbacks import Callbacks
 from services.gateway.runs.callbacks_controller import CallbackController
@@ -79,6 +81,8 @@ class Parts(msgspec.Struct, frozen=True):
     """What the routes work with."""
 
     database: Database
+    readers: Readers
+    cursors: Cursors
     authenticator: Authenticator
     bells: Bells
     announcer: Announcer
@@ -134,7 +138,7 @@ def _dependencies(parts: Parts) -> Dependencies:
     }
 
     def act(request: Request[Any, Any, Any]) -> Act:
-        return Act(request, parts.database, parts.bells)
+        return Act(request, parts.database, parts.readers, parts.cursors, parts.bells)
 
     provided = {name: _always(service) for name, service in services.items()}
     return {"act": Provide(act, sync_to_thread=False), **provided}

@@ -9,8 +9,10 @@ from services.gateway.clock import DatabaseClock
 from services.gateway.database import Database
 from services.gateway.health.revision import newest_revision
 from services.gateway.health.service import HealthService
+from services.gateway.http.paging import Cursors
 from services.gateway.inbox.parts import InboxEar, InboxLook
 from services.gateway.inbox.waiters import Waiters
+from services.gateway.replica import Readers
 from services.gateway.server import HttpServer
 from services.gateway.settings import GatewaySettings
 from shared.database.pool import LIMITS, open_pool
@@ -44,6 +46,7 @@ class Gateway:
             size=settings.database_pool_size,
             overflow=settings.database_pool_overflow,
         )
+        self._readers = Readers(self._database, self._open_replica())
         self._reserved: asyncpg.Pool | None = None
         self._server: HttpServer | None = None
         self._waiters = Waiters()
@@ -72,15 +75,29 @@ class Gateway:
             await self._server.stop()
         for part in reversed(self._running):
             await part.stop()
+        await self._readers.close()
         await self._database.close()
         if self._reserved is not None:
             await self._reserved.close()
         await self._redis.aclose()
         self._tracing.shutdown()
 
+    def _open_replica(self) -> Database | None:
+        url = self._settings.database_replica_url
+        if url is None:
+            return None
+        return Database(
+            url,
+            application_name=f"{SERVICE}-lists",
+            size=self._settings.database_pool_size,
+            overflow=self._settings.database_pool_overflow,
+        )
+
     def _parts(self, reserved: asyncpg.Pool, bells: Bells, announcer: Announcer, clock: DatabaseClock) -> Parts:
         return Parts(
             database=self._database,
+            readers=self._readers,
+            cursors=Cursors(self._settings.token_key.encode()),
             authenticator=Authenticator(self._database, self._settings.token_key.encode()),
             bells=bells,
             announcer=announcer,

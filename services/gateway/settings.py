@@ -22,7 +22,8 @@ class BootstrapSettings(DatabaseSettings, frozen=True, kw_only=True):
 
 
 class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
-    """`token_key`: as above. `outbound_allow`: comma-separated CIDRs of private ranges that tasks may call.
+    """`token_key`: as above. `database_replica_url`: where lists and statistics are read.
+    `outbound_allow`: comma-separated CIDRs of private ranges that tasks may call.
     `secrets_key`: base64 of 32 random bytes, under which secrets are sealed; without it none can be set.
     `secrets_keys_old`: comma-separated keys from before, to read by."""
 
@@ -30,6 +31,7 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
     http_host: str = "127.0.0.1"
     http_port: Port = 8080
     outbound_allow: str = ""
+    database_replica_url: str | None = None
     secrets_key: str | None = None
     secrets_keys_old: str = ""
     database_pool_size: PoolSize = 10

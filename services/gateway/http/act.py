@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias, TypeVar
 from uuid import UUID
 
+import msgspec
 from litestar import Response
 from litestar.di import NamedDependency
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -11,8 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.gateway.auth.wire import Identity
 from services.gateway.database import Database
 from services.gateway.http.idempotency import RepeatedCall, fingerprint, once, read_key
+from services.gateway.http.paging import Cursors, Found, Page, PageRequest
 from services.gateway.http.replies import Reply
 from services.gateway.http.trail import AnyRequest, Trail, trail_of
+from services.gateway.replica import Readers
 from shared.runtime.bells import Bells
 from shared.streams.broadcast import Broadcast
 from shared.streams.doorbell import Bell
@@ -23,7 +26,9 @@ T = TypeVar("T")
 class Act:
     """`caller` and the ids are what services need to know of the request."""
 
-    def __init__(self, request: AnyRequest, database: Database, bells: Bells) -> None:
+    def __init__(
+        self, request: AnyRequest, database: Database, readers: Readers, cursors: Cursors, bells: Bells
+    ) -> None:
         trail: Trail = trail_of(request.scope)
         self._trail = trail
         self.run_token = trail.run_token
@@ -32,6 +37,8 @@ class Act:
         self.trace_id = trail.trace_id
         self._request = request
         self._database = database
+        self._readers = readers
+        self._cursors = cursors
         self._bells = bells
         self._afterwards: list[Callable[[], None]] = []
 
@@ -49,7 +56,23 @@ class Act:
         self._afterwards.append(tell)
 
     async def read(self, query: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """What has just been written is seen."""
         return await self._database.read(query)
+
+    async def read_list(self, query: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """Lists and statistics, which may be a moment old."""
+        return await self._readers.read(query)
+
+    def page_request(
+        self, filters: msgspec.Struct | None, *, sort: str, limit: int, offset: int, cursor: str | None
+    ) -> PageRequest:
+        """Raises BadRequest for a cursor of another list, of other filters or of another agent."""
+        return self._cursors.request(
+            self.caller.agent_id, self._path, filters, sort=sort, limit=limit, offset=offset, cursor=cursor
+        )
+
+    def page(self, request: PageRequest, found: Found[T]) -> Page[T]:
+        return self._cursors.page(request, found)
 
     async def write(self, change: Callable[[AsyncConnection], Awaitable[Reply]]) -> Response[Any]:
         """Run `change` in one transaction, answer after its commit. A POST with an Idempotency-Key happens once."""
@@ -69,10 +92,15 @@ class Act:
         key = read_key(request.headers.getall("idempotency-key", [])) if request.method == "POST" else None
         if key is None:
             return None
-        route, caller_id = f"POST {request.scope['path'].removeprefix('/v1')}", self._speaker_id()
+        route, caller_id = f"POST {self._path}", self._speaker_id()
         if self.run_token is not None:
             route = f"{route} {self.run_token.step_id}"
         return RepeatedCall(caller_id, route, key, fingerprint(await request.body()))
+
+    @property
+    def _path(self) -> str:
+        """The same with and without the prefix."""
+        return self._request.scope["path"].removeprefix("/v1")
 
     def _speaker_id(self) -> UUID:
         """A run that speaks for itself is apart from every agent."""
