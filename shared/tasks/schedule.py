@@ -7,7 +7,7 @@ from shared.timing.acceptance import check_schedule
 from shared.timing.exclusions import compile_exclusions
 from shared.timing.fault import NEVER_FIRES, ScheduleFault
 from shared.timing.schedule import Schedule, compile_schedule
-from shared.timing.timetable import Timetable, compile_timetable
+from shared.timing.timetable import Timetable, bounded_by, compile_timetable
 from shared.timing.zones import load_zone
 from shared.vocabulary.faults import invalid_field
 from shared.vocabulary.states import ScheduleKind
@@ -24,8 +24,12 @@ def accept(timetable: Timetable, now: datetime, min_interval_seconds: int) -> da
         check_event_schedule(timetable.schedule_expr)
         compile_exclusions(timetable.exclusions, zone)
         return None
-    check_schedule(_unbounded(timetable), now=now, min_interval_seconds=min_interval_seconds)
-    first = compile_timetable(timetable).next_after(now)
+    unbounded = _unbounded(timetable)
+    first: datetime | None = check_schedule(unbounded, now=now, min_interval_seconds=min_interval_seconds)
+    bounded = bounded_by(timetable, unbounded)
+    if bounded is unbounded:
+        return first
+    first = bounded.next_after(now)
     if first is None:
         message = "No occurrence lies between starts_at and ends_at and outside the exclusions. Widen them."
         raise ScheduleFault(message, code=NEVER_FIRES)

@@ -16,6 +16,12 @@ def check_schedule(schedule: Schedule, *, now: datetime, min_interval_seconds: i
     first = schedule.next_after(now)
     if first is None:
         raise _never(schedule)
+    if schedule.apart_seconds < min_interval_seconds:
+        _check_intervals(schedule, first, min_interval_seconds)
+    return first
+
+
+def _check_intervals(schedule: Schedule, first: datetime, min_interval_seconds: int) -> None:
     shortest = timedelta(seconds=min_interval_seconds)
     latest = first
     for _ in range(OCCURRENCES_LOOKED_AT):
@@ -25,7 +31,6 @@ def check_schedule(schedule: Schedule, *, now: datetime, min_interval_seconds: i
         if following - latest < shortest:
             raise _too_frequent(following - latest, min_interval_seconds)
         latest = following
-    return first
 
 
 def _never(schedule: Schedule) -> ScheduleFault:

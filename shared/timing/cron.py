@@ -3,12 +3,13 @@
 from calendar import monthrange
 from collections.abc import Iterator
 from datetime import MAXYEAR, date, datetime
+from functools import lru_cache
 from itertools import islice
 from zoneinfo import ZoneInfo
 
 from shared.timing.cron_parser import CronFields, parse_cron
 from shared.timing.search import first_day, first_instant
-from shared.timing.seconds import DAY, LAST_DAY, instant_of, seconds_of
+from shared.timing.seconds import DAY, LAST_DAY, MINUTE, instant_of, seconds_of
 from shared.timing.times import Product, Times
 from shared.timing.wall import Stretch, as_they_come, caught_up
 
@@ -20,6 +21,8 @@ class CronSchedule:
     def __init__(self, fields: CronFields, zone: ZoneInfo) -> None:
         self.fields = fields
         self.zone = zone
+        # Clocks change by whole minutes, and what a gap took is made up for on a whole minute.
+        self.apart_seconds = 1 if fields.has_seconds else MINUTE
         self._by_shape: dict[tuple[int, int], tuple[int, ...]] = {}
 
     def next_after(self, instant: datetime) -> datetime | None:
@@ -61,6 +64,8 @@ class CronSchedule:
         return self._by_shape[shape]
 
 
+# The same few expressions stand in most tasks, and to read one takes longer than to find what follows.
+@lru_cache(maxsize=1024)
 def compile_cron(expr: str, zone: ZoneInfo) -> CronSchedule:
     """Raises ScheduleFault."""
     return CronSchedule(parse_cron(expr), zone)

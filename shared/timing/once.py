@@ -1,6 +1,7 @@
 """A single instant: ISO 8601 with an offset, or local time in the task's zone."""
 
 import re
+import sys
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -21,6 +22,8 @@ EXPECTED = (
 class OnceSchedule:
     def __init__(self, at: datetime) -> None:
         self.at = at
+        # There is no second one.
+        self.apart_seconds = sys.maxsize
 
     def next_after(self, instant: datetime) -> datetime | None:
         return self.at if self.at > instant else None

@@ -20,6 +20,8 @@ class RecurrenceSchedule:
         self.recurrence = recurrence
         self.zone = zone
         self._rules = rules
+        is_one_rule = len(rules) == 1 and not recurrence.dates
+        self.apart_seconds = rules[0].apart_seconds if is_one_rule else 1
 
     def next_after(self, instant: datetime) -> datetime | None:
         found = next((at for at in self._from(seconds_of(instant)) if at not in self.recurrence.excluded), None)

@@ -8,7 +8,7 @@ from shared.timing.agenda import agenda_of
 from shared.timing.fault import TOO_COMPLEX, ScheduleFault
 from shared.timing.rrule_parts import Parts
 from shared.timing.search import first_day, first_instant
-from shared.timing.seconds import DAY
+from shared.timing.seconds import DAY, MINUTE
 from shared.timing.times import Times, nth
 from shared.timing.wall import instant_at, moved_forward
 
@@ -22,6 +22,7 @@ class ElapsedRule:
     def __init__(self, begin: int, step_seconds: int, until: int | None) -> None:
         self._begin = begin
         self._step_seconds = step_seconds
+        self.apart_seconds = step_seconds
         self._until = until
 
     def next_after(self, after: int) -> int | None:
@@ -38,6 +39,8 @@ class WallRule:
         self._begin = instant_at(zone, start)
         self._zone = zone
         self._days_from = agenda_of(parts, start)
+        # Clocks change by whole minutes: times with the same second lie whole minutes apart.
+        self.apart_seconds = MINUTE if len(parts.by_second) == 1 else 1
         self._until = self._last(parts.count) if parts.count else until
 
     def next_after(self, after: int) -> int | None:

@@ -12,6 +12,11 @@ from shared.vocabulary.states import ScheduleKind
 
 
 class Schedule(Protocol):
+    @property
+    def apart_seconds(self) -> int:
+        """No two occurrences are closer than this; 1 where only a look at them could tell more."""
+        ...
+
     def next_after(self, instant: datetime) -> datetime | None:
         """The first occurrence strictly after an aware instant, in UTC; None when nothing follows."""
         ...

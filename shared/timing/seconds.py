@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 DAY = 86_400
 HOUR = 3_600
+MINUTE = 60
 FIRST = datetime(1, 1, 1, tzinfo=UTC)
 LAST_DAY = date.max.toordinal()
 

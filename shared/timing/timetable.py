@@ -42,6 +42,7 @@ class Bounded:
         self._starts_at = starts_at
         self._ends_at = ends_at
         self._blackouts = blackouts
+        self.apart_seconds = schedule.apart_seconds
 
     def next_after(self, instant: datetime) -> datetime | None:
         """At most one step per blackout: each is left by one jump."""
@@ -61,6 +62,11 @@ def compile_timetable(timetable: Timetable) -> Schedule:
     schedule = compile_schedule(
         timetable.schedule_kind, timetable.schedule_expr, timetable.timezone, anchor=timetable.anchor_at
     )
+    return bounded_by(timetable, schedule)
+
+
+def bounded_by(timetable: Timetable, schedule: Schedule) -> Schedule:
+    """The schedule itself where the timetable sets no bounds. Raises ScheduleFault."""
     if timetable.starts_at is None and timetable.ends_at is None and not timetable.exclusions:
         return schedule
     blackouts = compile_exclusions(timetable.exclusions, load_zone(timetable.timezone))

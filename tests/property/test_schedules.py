@@ -55,6 +55,15 @@ def test_asked_from_any_instant_before_it_the_next_occurrence_is_the_same(
     assert schedule.next_after(min(between, found - timedelta(microseconds=1))) == found
 
 
+@settings(max_examples=300, deadline=None)
+@given(schedules(), instants)
+def test_no_two_occurrences_are_closer_than_the_schedule_says(schedule: Schedule | None, instant: datetime) -> None:
+    assume(schedule is not None)
+    assert schedule is not None
+    found = after(schedule, instant, 30)
+    assert all((later - earlier).total_seconds() >= schedule.apart_seconds for earlier, later in pairwise(found))
+
+
 @settings(max_examples=60, deadline=None)
 @given(schedules(), instants, st.integers(0, 6))
 def test_resuming_from_any_occurrence_gives_the_same_rest(
