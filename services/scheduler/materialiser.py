@@ -2,7 +2,7 @@
 
 import functools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -16,9 +16,11 @@ from services.scheduler.settings import SchedulerSettings
 from shared.database.pool import Connection
 from shared.database.statements import load_statements
 from shared.runtime.loop import Part
+from shared.streams.run_updates import RunChange
 from shared.timing.schedule import Schedule
 from shared.timing.timetable import Timetable, compile_timetable
 from shared.vocabulary.limits import POLL_SECONDS
+from shared.vocabulary.states import RunStatus
 
 logger = structlog.get_logger(__name__)
 
@@ -67,10 +69,12 @@ class Materialiser(Part):
         ringer: Ringer,
         settings: SchedulerSettings,
         on_planned: Callable[[], None] = lambda: None,
+        on_skipped: Callable[[Iterable[RunChange]], None] = lambda _skipped: None,
     ) -> None:
         self._pool = pool
         self._ringer = ringer
         self._on_planned = on_planned
+        self._on_skipped = on_skipped
         self._horizon = timedelta(seconds=settings.horizon_seconds)
         self._batch = settings.materialise_batch
         self._compiled = functools.lru_cache(SCHEDULES_COMPILED)(_compile)
@@ -88,6 +92,11 @@ class Materialiser(Part):
         due = [occurrence for planned in good for occurrence in planned.plan.due]
         self._ringer.set(due_at(occurrence.run_at, database_now, read_at) for occurrence in due)
         self._on_planned()
+        self._on_skipped(
+            RunChange(occurrence.id, planned.cursor.agent_id, RunStatus.SKIPPED)
+            for planned in good
+            for occurrence in planned.plan.skipped
+        )
         return Materialised(
             due=len(due),
             skipped=sum(len(planned.plan.skipped) for planned in good),
@@ -126,6 +135,7 @@ class Remembering:
     """Many tasks have one schedule, stand at the same time, and ask the same of it."""
 
     def __init__(self, schedule: Schedule) -> None:
+        self.apart_seconds = schedule.apart_seconds
         self.next_after = functools.lru_cache(ANSWERS_REMEMBERED)(schedule.next_after)
 
 

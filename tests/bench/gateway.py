@@ -75,9 +75,8 @@ class _Called:
         post = await self._ask(self._port, request("POST", "/v1/tasks", TASK, self._token))
         half = post.per_second / 2
         half_post = await self._ask(self._port, request("POST", "/v1/tasks", TASK, self._token), half)
-        bare_id, task_id = await connection.fetchrow(
-            "SELECT (SELECT id FROM bare LIMIT 1), (SELECT id FROM task LIMIT 1)"
-        )
+        bare_id = await connection.fetchval("SELECT id FROM bare LIMIT 1")
+        task_id = await connection.fetchval("SELECT id FROM task LIMIT 1")
         return Round(
             bare_post,
             post,

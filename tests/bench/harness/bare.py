@@ -2,7 +2,7 @@
 
 import sys
 from contextlib import asynccontextmanager
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -11,9 +11,7 @@ import uvicorn
 from litestar import Litestar, get, post
 from litestar.datastructures import State
 
-TABLE = (
-    "CREATE TABLE IF NOT EXISTS bare (id uuid PRIMARY KEY DEFAULT uuidv7(), title text NOT NULL, body jsonb NOT NULL)"
-)
+TABLE = "CREATE TABLE IF NOT EXISTS bare (id uuid PRIMARY KEY DEFAULT uuidv7(), title text, body jsonb)"
 INSERT = "INSERT INTO bare (title, body) VALUES ($1, $2) RETURNING id"
 SELECT = "SELECT id, title, body FROM bare WHERE id = $1"
 
@@ -47,7 +45,7 @@ def main(database_url: str, port: int) -> None:
     async def pooled(app: Litestar) -> Any:  # noqa: ANN401 (the framework's own kind of generator)
         async with asyncpg.create_pool(database_url, min_size=1, max_size=15) as pool:
             await pool.execute(TABLE)
-            app.state.pool = cast("asyncpg.Pool", pool)
+            app.state.pool = pool
             yield
 
     app = Litestar([insert, select], lifespan=[pooled], openapi_config=None)

@@ -55,7 +55,7 @@ async def make_admin(connection: asyncpg.Connection) -> str:
         [Scope.ADMIN],
     )
     await connection.execute(
-        "INSERT INTO agent_token (key_id, agent_id, secret_hash, expires_at) VALUES ($1, $2, $3, now() + interval '1 day')",
+        "INSERT INTO agent_token (key_id, agent_id, secret_hash) VALUES ($1, $2, $3)",
         token.key_id,
         agent_id,
         hash_secret(TOKEN_KEY.encode(), token.secret),
