@@ -8,7 +8,7 @@ from litestar.handlers import BaseRouteHandler
 from shared.vocabulary.scopes import Scope
 
 OPTION = "access"
-MEDIA_TYPE = "media_type"
+MEDIA_TYPES = "media_types"
 
 
 class Access(msgspec.Struct, frozen=True):
@@ -31,14 +31,14 @@ def any_agent() -> dict[str, Any]:
     return {OPTION: Access()}
 
 
-def produces(media_type: str) -> dict[str, Any]:
+def produces(*media_types: str) -> dict[str, Any]:
     """Of a route whose answers are not JSON; its errors still are."""
-    return {MEDIA_TYPE: media_type}
+    return {MEDIA_TYPES: frozenset(media_types)}
 
 
 def media_types_of(handler: BaseRouteHandler) -> frozenset[str]:
-    media_type: str | None = handler.opt.get(MEDIA_TYPE)
-    return frozenset() if media_type is None else frozenset({media_type})
+    media_types: frozenset[str] = handler.opt.get(MEDIA_TYPES, frozenset())
+    return media_types
 
 
 def public() -> dict[str, Any]:

@@ -7,12 +7,20 @@ from urllib.parse import parse_qsl
 from litestar.connection import ASGIConnection, Request
 from litestar.exceptions import InternalServerException
 from litestar.handlers import BaseRouteHandler
+from litestar.routes import HTTPRoute
 from litestar.typing import FieldDefinition
 
 from services.gateway.auth.wire import Identity
 from services.gateway.http.access import Access, access_of, media_types_of
 from services.gateway.http.body import NUL, Body, read_json
-from services.gateway.http.faults import NotAcceptable, RequestTimeout, UnsupportedMediaType, invalid_query
+from services.gateway.http.faults import (
+    MethodNotAllowed,
+    NotAcceptable,
+    RequestTimeout,
+    UnsupportedMediaType,
+    invalid_query,
+)
+from services.gateway.http.forms import Form, form_of, media_type_of
 from services.gateway.http.trail import Trail, trail_of
 from shared.vocabulary.decoding import close_match, decode
 from shared.vocabulary.faults import BadRequest, FieldFault, Forbidden
@@ -33,7 +41,8 @@ class StrictRequest(Request[Any, Any, Any]):
             return None
         if self.body_read.fault is not None:
             raise self.body_read.fault
-        return decode(self.body_read.tree, _body_type(field.annotation))
+        read = form_of(self.route_handler).readers.get(media_type_of(self.headers.get("content-type", "")))
+        return decode(self.body_read.tree, _body_type(field.annotation)) if read is None else read(self.body_read.tree)
 
 
 async def admit(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
@@ -42,11 +51,13 @@ async def admit(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
     if access is not None and access.is_public:
         return
     caller = _agent(trail_of(connection.scope), access)
+    if connection.scope.get("method") == "OPTIONS":
+        raise MethodNotAllowed(_methods(connection))
     _check_accept(connection.headers.get("accept"), JSON_TYPES | media_types_of(handler))
     _check_query(connection, handler)
     field = handler.parsed_data_field
     if isinstance(connection, StrictRequest) and field is not None:
-        connection.body_read = await _read_body(connection, field)
+        connection.body_read = await _read_body(connection, field, form_of(handler))
     if caller is not None and (access is None or (access.scope is not None and not caller.holds(access.scope))):
         needed = "a scope" if access is None else f"the scope {access.scope}"
         raise Forbidden(f"The token's agent needs {needed} for this.", error_code="insufficient_scope")
@@ -65,6 +76,13 @@ def _check_accept(accept: str | None, known: frozenset[str]) -> None:
     wanted = {part.partition(";")[0].strip().lower() for part in accept.split(",")}
     if wanted.isdisjoint(known):
         raise NotAcceptable("Answers are application/json, those of a stream text/event-stream.")
+
+
+def _methods(connection: ASGIConnection[Any, Any, Any, Any]) -> set[str]:
+    """Those of the path: the framework adds a handler for OPTIONS, which knows some of them."""
+    path = connection.scope["path_template"]
+    routes = [route for route in connection.app.routes if isinstance(route, HTTPRoute) and route.path_format == path]
+    return {method for route in routes for method in route.methods}
 
 
 def _check_query(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
@@ -105,14 +123,14 @@ def _names_in(path: str) -> list[str]:
     return [part[1:].partition(":")[0] for part in path.split("/") if part.startswith("{")]
 
 
-async def _read_body(request: StrictRequest, field: FieldDefinition) -> Body | None:
+async def _read_body(request: StrictRequest, field: FieldDefinition, form: Form) -> Body | None:
     headers = request.headers
     body = b""
     if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
-        _check_content_type(headers.get("content-type", ""), headers.get("content-encoding"))
+        _check_content_type(headers.get("content-type", ""), headers.get("content-encoding"), form.media_types)
         body = await _received(request)
     if body:
-        return read_json(body)
+        return read_json(body, form.nodes_max)
     if not field.has_default:
         raise BadRequest("This route needs a JSON object as its body.", error_code="invalid_json")
     return None
@@ -128,13 +146,14 @@ async def _received(request: StrictRequest) -> bytes:
         raise BadRequest("The client went away before its body had arrived.") from None
 
 
-def _check_content_type(content_type: str, content_encoding: str | None) -> None:
+def _check_content_type(content_type: str, content_encoding: str | None, known: list[str]) -> None:
     if content_encoding not in (None, "identity"):
         raise UnsupportedMediaType("Send the body uncompressed.")
-    media_type, _, parameters = content_type.lower().partition(";")
+    parameters = content_type.lower().partition(";")[2]
     charset = parameters.partition("charset=")[2].partition(";")[0].strip(' "')
-    if media_type.strip() != "application/json" or charset not in ("", "utf-8", "utf8"):
-        raise UnsupportedMediaType("Send the header Content-Type: application/json and the body as UTF-8.")
+    if media_type_of(content_type) not in known or charset not in ("", "utf-8", "utf8"):
+        listed = " or ".join(known)
+        raise UnsupportedMediaType(f"Send the header Content-Type: {listed}, and the body as UTF-8.")
 
 
 def _body_type(annotation: Any) -> type[object]:  # noqa: ANN401 (an annotation has no narrower type)

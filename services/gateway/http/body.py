@@ -24,7 +24,7 @@ class Body(msgspec.Struct, frozen=True):
     fault: Invalid | None = None
 
 
-def read_json(body: bytes) -> Body:
+def read_json(body: bytes, nodes_max: int = JSON_NODES) -> Body:
     """Raises BadRequest for what is no JSON, or JSON that two readers could understand differently."""
     try:
         tree = _DECODER.decode(body.decode())
@@ -35,14 +35,14 @@ def read_json(body: bytes) -> Body:
         message = f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}."
         raise BadRequest(message, error_code="invalid_json") from None
     except RecursionError:
-        raise _too_complex() from None
+        raise _too_complex(nodes_max) from None
     except ValueError:
         # The reader's own limit of 4300 digits.
         return Body(None, invalid_field("", "A number has too many digits.", "out_of_range"))
-    return Body(tree, _first_fault(tree))
+    return Body(tree, _first_fault(tree, nodes_max))
 
 
-def _first_fault(tree: object) -> Invalid | None:
+def _first_fault(tree: object, nodes_max: int) -> Invalid | None:
     """Walks the tree without recursion; the names on the way are only put together when something is wrong."""
     waiting: list[tuple[object, int, Way]] = [(tree, 1, None)]
     nodes = 1
@@ -51,8 +51,8 @@ def _first_fault(tree: object) -> Invalid | None:
         value, depth, way = waiting.pop()
         if isinstance(value, dict | list):
             nodes += len(value)
-            if depth > JSON_DEPTH or nodes > JSON_NODES:
-                raise _too_complex()
+            if depth > JSON_DEPTH or nodes > nodes_max:
+                raise _too_complex(nodes_max)
             items = value.items() if isinstance(value, dict) else enumerate(value)
             for key, item in items:
                 if isinstance(key, str):
@@ -111,8 +111,8 @@ def _no_constant(name: str) -> NoReturn:
     raise BadRequest(f"{name} is not JSON.", error_code="invalid_json")
 
 
-def _too_complex() -> BadRequest:
-    message = f"The body is nested deeper than {JSON_DEPTH} levels or holds more than {JSON_NODES} values."
+def _too_complex(nodes_max: int) -> BadRequest:
+    message = f"The body is nested deeper than {JSON_DEPTH} levels or holds more than {nodes_max} values."
     return BadRequest(message, error_code="json_too_complex")
 
 

@@ -1,5 +1,7 @@
 """Faults of HTTP itself, and what the framework's own exceptions mean to a client."""
 
+from collections.abc import Iterable
+
 from litestar.exceptions import (
     HTTPException,
     MethodNotAllowedException,
@@ -8,18 +10,18 @@ from litestar.exceptions import (
 )
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 
+from services.gateway.http.forms import body_bytes_max
 from services.gateway.http.trail import AnyRequest, trail_of
 from shared.vocabulary.decoding import explain
 from shared.vocabulary.faults import BadRequest, Fault, FieldFault, NotFound, PayloadTooLarge
-from shared.vocabulary.limits import REQUEST_BODY_BYTES
 
 
 class MethodNotAllowed(Fault):
     status, title, error_code = 405, "Method not allowed", "method_not_allowed"
 
-    def __init__(self, allow: str) -> None:
-        super().__init__(f"This route answers {allow}.")
-        self.allow = allow
+    def __init__(self, methods: Iterable[str]) -> None:
+        self.allow = ", ".join(sorted(set(methods) - {"OPTIONS"}))
+        super().__init__(f"This route answers {self.allow}.")
 
 
 class NotAcceptable(Fault):
@@ -28,6 +30,10 @@ class NotAcceptable(Fault):
 
 class RequestTimeout(Fault):
     status, title, error_code = 408, "Request timeout", "request_timeout"
+
+
+class Gone(Fault):
+    status, title, error_code = 410, "Gone", "gone"
 
 
 class UriTooLong(Fault):
@@ -46,8 +52,8 @@ def no_such_route() -> NotFound:
     return NotFound("There is no such route; /schema/openapi.json lists those that exist.")
 
 
-def too_large() -> PayloadTooLarge:
-    return PayloadTooLarge(f"A request body has at most {REQUEST_BODY_BYTES} bytes.")
+def too_large(bytes_max: int) -> PayloadTooLarge:
+    return PayloadTooLarge(f"The body of this request may have at most {bytes_max} bytes.")
 
 
 def as_fault(request: AnyRequest, error: Exception) -> Fault | None:
@@ -60,11 +66,11 @@ def as_fault(request: AnyRequest, error: Exception) -> Fault | None:
             fault = trail_of(request.scope).refusal or no_such_route()
         case MethodNotAllowedException():
             allow = (error.headers or {}).get("allow", "")
-            fault = trail_of(request.scope).refusal or MethodNotAllowed(allow)
+            fault = trail_of(request.scope).refusal or MethodNotAllowed(allow.split(", "))
         case ValidationException():
             fault = _invalid_query(request, error)
         case RequestEntityTooLarge():
-            fault = too_large()
+            fault = too_large(body_bytes_max(request.scope["path"]))
         case HTTPException() if error.status_code < 500:
             fault = BadRequest(error.detail)
     return fault

@@ -8,14 +8,13 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.database import run, to_jsonb
-from services.gateway.http.replies import Reply
+from services.gateway.http.replies import REPLAYED, Reply
 from shared.database.statements import load_statements
 from shared.vocabulary.faults import BadRequest, Conflict, Invalid
 from shared.vocabulary.limits import IDEMPOTENCY_KEY_CHARACTERS
 
 SQL = load_statements("services.gateway.http", "sql/idempotency.sql")
 KEPT_HOURS = 24
-REPLAYED = "Idempotency-Replayed"
 
 
 class RepeatedCall(msgspec.Struct, frozen=True):

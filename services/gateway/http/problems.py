@@ -4,7 +4,7 @@ import msgspec
 import structlog
 from litestar import Response
 
-from services.gateway.http.faults import MethodNotAllowed, as_fault
+from services.gateway.http.faults import MethodNotAllowed, RequestTimeout, as_fault
 from services.gateway.http.trail import AnyRequest, trail_of
 from shared.vocabulary.faults import Fault, FieldFault, Unauthenticated
 
@@ -41,6 +41,9 @@ def headers_of(fault: Fault) -> dict[str, str]:
     headers = {}
     if isinstance(fault, Unauthenticated):
         headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(fault, RequestTimeout):
+        # What still comes of the body is no request.
+        headers["Connection"] = "close"
     if isinstance(fault, MethodNotAllowed):
         headers["Allow"] = fault.allow
     if fault.retry_after_seconds is not None:

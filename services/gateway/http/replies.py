@@ -7,6 +7,8 @@ import msgspec
 from litestar import Response
 
 MEDIA_TYPE = "application/json"
+CREATED = 201
+REPLAYED = "Idempotency-Replayed"
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -16,6 +18,10 @@ class Reply(msgspec.Struct, frozen=True):
     content: bytes
     headers: Mapping[str, str]
     kept: bytes | None = None
+
+    @property
+    def is_replayed(self) -> bool:
+        return REPLAYED in self.headers
 
     @property
     def to_store(self) -> bytes:

@@ -7,6 +7,7 @@ from litestar.types import Scope
 from opentelemetry.trace import Span
 
 from services.gateway.auth.wire import Identity
+from services.gateway.limits.account import Standing
 from shared.telemetry.tracing import trace_id_of, traceparent_of
 from shared.vocabulary.faults import Fault
 from shared.vocabulary.run_token import RunToken
@@ -18,9 +19,11 @@ KEY = "trail"
 
 class Trail:
     """`caller` is the agent, or why it is not known: routes that are open to all do not mind. `run_token`: for which
-    step of a run the request speaks, which is nobody on most routes."""
+    step of a run the request speaks, which is nobody on most routes. `standing`: with the limit that concerns the
+    request most."""
 
     run_token: RunToken | None = None
+    standing: Standing | None = None
 
     def __init__(self, request_id: str, span: Span, caller: Identity | Fault) -> None:
         self.request_id = request_id

@@ -28,6 +28,13 @@ def _told(environment: dict[str, str]) -> str:
         ({"PAO_SECRETS_KEY": ZEROS}, "PAO_SECRETS_KEY is not random; make one with: openssl rand -base64 32"),
         ({"PAO_SECRETS_KEYS_OLD": ZEROS}, "PAO_SECRETS_KEYS_OLD needs PAO_SECRETS_KEY beside it"),
         ({"PAO_OUTBOUND_ALLOW": "10.0.0.1/8"}, "PAO_OUTBOUND_ALLOW: 10.0.0.1/8 has host bits set"),
+        ({"PAO_TRUSTED_PROXIES": "10.0.0.1/8"}, "PAO_TRUSTED_PROXIES: 10.0.0.1/8 has host bits set"),
+        ({"PAO_CORS_ORIGINS": "*"}, "PAO_CORS_ORIGINS: * is no origin; write it as https://console.example.com"),
+        (
+            {"PAO_CORS_ORIGINS": "https://a.example, https://b.example/"},
+            "PAO_CORS_ORIGINS: https://b.example/ is no origin; write it as https://console.example.com",
+        ),
+        ({"PAO_REQUESTS_PER_MINUTE": "0"}, "PAO_REQUESTS_PER_MINUTE: Expected `int` >= 1"),
         ({"PAO_HTTP_PORT": "80800"}, "PAO_HTTP_PORT: Expected `int` <= 65535"),
         ({"PAO_HTTP_PORT": "0"}, "PAO_HTTP_PORT: Expected `int` >= 1"),
         ({"PAO_DATABASE_POOL_SIZE": "many"}, "PAO_DATABASE_POOL_SIZE: Expected `int`, got `str`"),

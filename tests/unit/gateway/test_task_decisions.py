@@ -5,15 +5,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 
 from services.gateway.agents.names import clean_name
-from services.gateway.health.repository import Look
-from services.gateway.health.revision import newest_revision
-from services.gateway.health.service import judge
-from services.gateway.health.wire import Check, Instance
-from services.gateway.tasks.changes import changes_of, check_version
+from services.gateway.tasks.changes import changes_of
 from services.gateway.tasks.wire import TaskUpdate
 from shared.outbound.addresses import AddressPolicy
 from shared.pipeline.validation import check_pipeline
@@ -21,7 +15,7 @@ from shared.tasks.fields import clean_title
 from shared.tasks.schedule import accept, next_time
 from shared.timing.exclusions import Range
 from shared.timing.timetable import Timetable
-from shared.vocabulary.faults import Invalid, PreconditionFailed
+from shared.vocabulary.faults import Invalid
 from shared.vocabulary.names import name_key
 from shared.vocabulary.pipeline import Payload
 from shared.vocabulary.states import ScheduleKind
@@ -109,17 +103,6 @@ def test_the_same_instant_in_another_zone_is_no_change() -> None:
     assert _changes(starts_at=datetime.fromisoformat("2026-06-01T15:30:00+03:00")) == {}
 
 
-@pytest.mark.parametrize("if_match", [None, '"3"', "3", "*", '"1", "3"'])
-def test_a_version_that_fits_is_accepted(if_match: str | None) -> None:
-    check_version(if_match, 3)
-
-
-@pytest.mark.parametrize("if_match", ['"2"', 'W/"3"', "", '"33"'])
-def test_another_version_is_refused(if_match: str) -> None:
-    with pytest.raises(PreconditionFailed):
-        check_version(if_match, 3)
-
-
 @pytest.mark.parametrize(
     ("title", "code"), [("", "required"), (" \u2003 ", "required"), ("\u200b\u202e", "invalid_character")]
 )
@@ -148,23 +131,3 @@ def test_names_that_look_alike_have_one_key() -> None:
 def test_a_name_that_hides_something_is_refused(name: str) -> None:
     with pytest.raises(Invalid):
         clean_name(name)
-
-
-def _look(**silent_seconds: float) -> Look:
-    return Look("0001", [Instance(service, "one", "0", silent) for service, silent in silent_seconds.items()])
-
-
-def test_all_must_be_well_for_the_system_to_be_ready_but_redis() -> None:
-    well = _look(scheduler=1, executor=10)
-    assert judge(well, is_redis_there=True, expected_revision="0001").is_ready
-    assert judge(well, is_redis_there=False, expected_revision="0001").is_ready
-    assert not judge(well, is_redis_there=True, expected_revision="0002").is_ready
-    assert not judge(_look(scheduler=1, executor=10.1), is_redis_there=True, expected_revision="0001").is_ready
-    assert not judge(_look(executor=1), is_redis_there=True, expected_revision="0001").is_ready
-    assert judge(None, is_redis_there=True, expected_revision="0001").database is Check.FAILED
-
-
-def test_the_newest_revision_is_that_of_alembic() -> None:
-    config = Config()
-    config.set_main_option("script_location", "shared/migrations")
-    assert newest_revision() == ScriptDirectory.from_config(config).get_current_head()
