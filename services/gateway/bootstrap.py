@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.agents import repository
+from services.gateway.agents.rules import SYSTEM
 from services.gateway.agents.wire import AgentLimits, AgentView
 from services.gateway.audit.repository import insert_entry
 from services.gateway.audit.wire import Action, Entry
@@ -23,7 +24,6 @@ from shared.vocabulary.ids import uuid7
 from shared.vocabulary.names import name_key
 from shared.vocabulary.scopes import Scope
 
-SYSTEM = "system"
 LABEL = "bootstrap"
 # Any number, as long as every bootstrap uses the same.
 BOOTSTRAP_LOCK = 0x70616F01

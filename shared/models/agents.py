@@ -1,6 +1,6 @@
 """Agents and the tokens they show."""
 
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 from sqlalchemy import ForeignKey, LargeBinary, text
@@ -11,11 +11,10 @@ from shared.models.base import Base, Id, Json, StampedNow
 
 class Agent(Base):
     __tablename__ = "agent"
-
     id: Mapped[Id]
     name: Mapped[str]
-    # NFKC, then case-folded: names that look alike to a reader are one name.
-    name_key: Mapped[str] = mapped_column(unique=True)
+    # NFKC, then case-folded: names that look alike to a reader are one name. Null once deleted, which frees it.
+    name_key: Mapped[str | None] = mapped_column(unique=True)
     scopes: Mapped[list[str]]
     status: Mapped[str] = mapped_column(server_default=text("'active'"))
     webhook_url: Mapped[str | None]
@@ -23,6 +22,8 @@ class Agent(Base):
     version: Mapped[int] = mapped_column(server_default=text("1"))
     created_at: Mapped[StampedNow]
     updated_at: Mapped[StampedNow]
+    # What it did stays readable; it is disabled as well, so that nobody else needs to look here.
+    deleted_at: Mapped[datetime | None]
 
 
 class AgentToken(Base):
@@ -36,3 +37,13 @@ class AgentToken(Base):
     expires_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]
+
+
+class AgentDay(Base):
+    """How many runs of an agent have begun on a day (UTC): kept only for agents with `runs_per_day`."""
+
+    __tablename__ = "agent_day"
+
+    agent_id: Mapped[UUID] = mapped_column(primary_key=True)
+    day: Mapped[date]
+    runs: Mapped[int]

@@ -120,3 +120,89 @@ async def test_a_token_cannot_be_read_back(admin: Caller) -> None:
 def _hourly() -> dict[str, Any]:
     call = {"id": "call", "uses": "http.request", "with": {"url": "https://example.com/"}}
     return {"title": "x", "schedule_kind": "cron", "timezone": "UTC", "payload": {"pipeline": [call]}}
+
+
+async def test_agents_are_found_by_name_scope_and_status(admin: Caller) -> None:
+    mark = uuid4().hex
+    names = {suffix: f"{mark} {suffix}" for suffix in ("Ä%x", "b_y", "c")}
+    scopes = {"Ä%x": ["tasks:read"], "b_y": ["runs:read"], "c": ["runs:read", "tasks:read"]}
+    made = {
+        suffix: (await admin.post("/agents", {"name": name, "scopes": scopes[suffix]})).json()["id"]
+        for suffix, name in names.items()
+    }
+    await admin.put(f"/agents/{made['c']}", {"status": "disabled"})
+
+    async def found(**filters: str) -> list[str]:
+        items = (await admin.get("/agents", **{"name_filter": mark, "sort": "name", **filters})).json()["items"]
+        return [item["name"].removeprefix(f"{mark} ") for item in items]
+
+    assert await found() == ["b_y", "c", "Ä%x"]
+    assert await found(sort="-name") == ["Ä%x", "c", "b_y"]
+    assert await found(sort="-created_at") == ["c", "b_y", "Ä%x"]
+    assert await found(name_filter=f"{mark.upper()} ä%") == ["Ä%x"]
+    assert await found(name_filter=f"{mark} _") == []
+    assert await found(scope_filter="runs:read") == ["b_y", "c"]
+    assert await found(scope_filter="runs:read", status="active") == ["b_y"]
+
+
+async def test_agents_are_listed_page_by_page(admin: Caller) -> None:
+    mark = uuid4().hex
+    for letter in "dacbe":
+        await admin.post("/agents", {"name": f"{mark} {letter}"})
+    names, cursor = [], None
+    for _ in range(3):
+        query: dict[str, str | int] = {"name_filter": mark, "sort": "name", "limit": 2}
+        page = (await admin.get("/agents", **query, **({} if cursor is None else {"cursor": cursor}))).json()
+        names += [item["name"][-1] for item in page["items"]]
+        cursor = page["next_cursor"]
+    assert (names, cursor, page["total"]) == (["a", "b", "c", "d", "e"], None, 5)
+
+
+@pytest.mark.parametrize(
+    "query", ["sort=scopes", "scope_filter=tasks:reed", "status=deleted", "name_filter=%00", "name_filter="]
+)
+async def test_a_list_that_cannot_be_is_refused(admin: Caller, query: str) -> None:
+    answer = await admin.client.get(f"/agents?{query}")
+    assert (answer.status_code, answer.json()["error_code"]) == (400, "invalid_query")
+
+
+async def test_the_cursor_of_another_agent_is_refused(gateway: Bench, admin: Caller) -> None:
+    cursor = (await admin.get("/agents", limit=1)).json()["next_cursor"]
+    answer = await (await gateway.admin()).get("/agents", limit=1, cursor=cursor)
+    assert (answer.status_code, answer.json()["error_code"]) == (400, "invalid_cursor")
+
+
+async def test_an_agent_sees_what_holds_for_it(admin: Caller, owner: Caller) -> None:
+    me = (await owner.get("/agents/me")).json()
+    assert me["current_token"]["key_id"] == owner.token.key_id
+    assert me["usage"] == {"active_tasks": 0, "runs_today": 0}
+    assert me["limits_in_effect"] == {
+        "active_tasks": 1000,
+        "min_interval_seconds": 10,
+        "runs_per_day": None,
+        "requests_per_minute": 6000,
+        "task_creations_per_hour": 100,
+    }
+    own = {
+        "active_tasks": 2,
+        "min_interval_seconds": 60,
+        "runs_per_day": 3,
+        "requests_per_minute": 500,
+        "task_creations_per_hour": 7,
+    }
+    await admin.put(f"/agents/{owner.agent_id}", {"limits": own})
+    await owner.create_task()
+    me = (await owner.get("/agents/me")).json()
+    assert (me["limits"], me["limits_in_effect"], me["usage"]["active_tasks"]) == (own, own, 1)
+
+
+async def test_runs_that_have_begun_today_are_told(gateway: Bench, owner: Caller) -> None:
+    zeros = "0, 0, 0, 0, 0, 0"
+    await gateway.pool.execute(
+        "INSERT INTO run_rollup (subject_id, hours, since, begun, succeeded, failed, dead, canceled, skipped, expired, "
+        f"executed, execution_us, lateness_us, executions, latenesses) "
+        f"SELECT $1, 1, date_trunc('day', now(), 'UTC') + h * interval '1 hour', 2, {zeros}, 0, 0, 0, '{{}}', '{{}}' "
+        "FROM generate_series(-1, 1) AS h",
+        owner.agent_id,
+    )
+    assert (await owner.get("/agents/me")).json()["usage"]["runs_today"] == 4
