@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 import msgspec
@@ -13,10 +13,13 @@ from shared.vocabulary.topics import problem_of_topic
 
 PAYLOAD_TOO_LARGE = f"The payload of an event has at most {EVENT_PAYLOAD_BYTES // 1024} KiB, written as JSON."
 
+# The types that CloudEvents knows, written as JSON.
+Attribute: TypeAlias = str | bool | int
+
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """`id` is the publisher's, so that it can ask twice. `published_by` says who acted for the source. `depth`: how
-    many events led to this one, one after the other."""
+    many events led to this one, one after the other. `attributes`: what CloudEvents says beside topic and payload."""
 
     id: UUID
     topic: str
@@ -25,10 +28,11 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     published_by: str | None = None
     depth: int = 0
     traceparent: str | None = None
+    attributes: Mapping[str, Attribute] | None = None
 
     def seen_by_tasks(self, published_at: datetime) -> dict[str, Any]:
         """What `${event}` and a filter see, and what work keeps."""
-        return {
+        seen = {
             "id": str(self.id),
             "topic": self.topic,
             "payload": self.payload,
@@ -37,6 +41,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
             "published_at": published_at.isoformat(),
             "depth": self.depth,
         }
+        return seen if self.attributes is None else {**seen, "attributes": self.attributes}
 
 
 class Published(msgspec.Struct, frozen=True):
@@ -51,9 +56,7 @@ class Published(msgspec.Struct, frozen=True):
 def check_event(event: Event) -> None:
     """Raises Invalid or PayloadTooLarge."""
     check_topic(event.topic, "topic")
-    if is_too_large(event.payload):
-        wrong = FieldFault("payload", PAYLOAD_TOO_LARGE, "too_long")
-        raise PayloadTooLarge(PAYLOAD_TOO_LARGE, validation_errors=[wrong])
+    check_payload(event.payload, "payload")
     if event.depth > EVENT_DEPTH:
         raise event_loop()
 
@@ -64,6 +67,12 @@ def check_topic(topic: str, field: str) -> None:
         raise invalid_field(
             field, problem.message, "invalid_topic", position=problem.position, suggestion=problem.suggestion
         )
+
+
+def check_payload(payload: Mapping[str, Any], field: str) -> None:
+    if is_too_large(payload):
+        wrong = FieldFault(field, PAYLOAD_TOO_LARGE, "too_long")
+        raise PayloadTooLarge(PAYLOAD_TOO_LARGE, validation_errors=[wrong])
 
 
 def is_too_large(payload: Mapping[str, Any]) -> bool:

@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -21,6 +22,8 @@ SEGMENTS_ENUMERATED = 8
 FILTERS_COMPILED = 4096
 # What the filters of one agent may cost over one event, a tenth of a second: nobody holds up the others.
 STEPS_PER_AGENT = 300_000
+# And what they may take, as measured, over all events that are published together.
+SECONDS_PER_AGENT = 0.5
 
 
 class Listener(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,8 +69,12 @@ def candidate_patterns(topic: str) -> list[str] | None:
     return [".".join(pattern) for pattern in (*whole, *open_ended)]
 
 
-def listening(event: Mapping[str, Any], at: datetime, tasks: Iterable[Listener]) -> Heard:
-    """`event` as tasks see it. A filter that fails, as on a name that this payload does not have, is no match."""
+def listening(
+    event: Mapping[str, Any], at: datetime, tasks: Iterable[Listener], spent: dict[UUID, float] | None = None
+) -> Heard:
+    """`event` as tasks see it. A filter that fails, as on a name that this payload does not have, is no match. `spent`:
+    the seconds that each agent's filters took over the events before, to which those of this one are added."""
+    spent = {} if spent is None else spent
     context = cel.Context(variables={"payload": event["payload"], "topic": event["topic"], "event": event})
     listeners: list[Listener] = []
     problems: dict[UUID, str] = {}
@@ -75,13 +82,32 @@ def listening(event: Mapping[str, Any], at: datetime, tasks: Iterable[Listener])
     for task in tasks:
         if not matches(task.schedule_expr, event["topic"]) or not _is_open(task, at):
             continue
-        steps[task.agent_id] += steps_at_most(task.event_filter or "", event["payload"])
+        if task.event_filter is None:
+            listeners.append(task)
+            continue
+        began = time.perf_counter()
+        steps[task.agent_id] += steps_at_most(task.event_filter, event["payload"])
         try:
-            if _is_wanted(task.event_filter, context, steps[task.agent_id]):
+            _check_allowance(steps[task.agent_id], spent.get(task.agent_id, 0.0))
+            if _is_wanted(task.event_filter, context):
                 listeners.append(task)
         except FilterFault as fault:
             problems[task.id] = str(fault)
+        spent[task.agent_id] = spent.get(task.agent_id, 0.0) + time.perf_counter() - began
     return Heard(listeners, problems)
+
+
+def patterns_by_topic(topics: Iterable[str], patterns: Iterable[str]) -> Mapping[str, Sequence[str]]:
+    """Of well-formed patterns, each once: those that cover each topic."""
+    known = {*patterns}
+    found: dict[str, Sequence[str]] = {}
+    for topic in topics:
+        candidates = candidate_patterns(topic)
+        if candidates is None:
+            found[topic] = [pattern for pattern in known if matches(pattern, topic)]
+        else:
+            found[topic] = [pattern for pattern in candidates if pattern in known]
+    return found
 
 
 def _is_open(task: Listener, at: datetime) -> bool:
@@ -95,11 +121,14 @@ def _is_open(task: Listener, at: datetime) -> bool:
     return compile_exclusions(task.exclusions, load_zone(task.timezone)).end_of(at) is None
 
 
-def _is_wanted(text: str | None, context: cel.Context, steps: int) -> bool:
-    if text is None:
-        return True
+def _check_allowance(steps: int, seconds: float) -> None:
     if steps > STEPS_PER_AGENT:
         raise FilterFault("the filters of this agent would take too long over this payload")
+    if seconds > SECONDS_PER_AGENT:
+        raise FilterFault("the filters of this agent took too long over the events before, published with this one")
+
+
+def _is_wanted(text: str, context: cel.Context) -> bool:
     try:
         answer = _compiled(text).execute(context)
     # What the library raises at run time is whatever fits: KeyError, IndexError, TypeError, ZeroDivisionError, …
