@@ -4,6 +4,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.gateway.agents.quotas import check_runs_left
 from services.gateway.audit.service import record
 from services.gateway.audit.wire import Action
 from services.gateway.http.act import Act
@@ -39,6 +40,7 @@ class RunActions:
             await record(connection, act, Action.RUN_CANCELED, run_id, details)
         # What stood back for it may go now; or whoever holds it is told.
         act.ring(Bell.DUE_WORK if is_over else Broadcast.CANCELS)
+        act.tell_run(run_id, status)
         return _done("The run is canceled." if is_over else "The run is being stopped.", run_id, status)
 
     async def replay(self, connection: AsyncConnection, act: Act, run_id: UUID) -> ActionDone:
@@ -51,12 +53,14 @@ class RunActions:
             raise no_such_task()
         if task["status"] == TaskStatus.CANCELED:
             raise not_active(task["status"])
+        await check_runs_left(connection, task["agent_id"])
         new_id = occurrence_id(task_id, task["schedule_rev"], task["now"], f"replay:{uuid4()}")
         await repository.insert_replay(
             connection, new_id, run_id, task, traceparent=act.traceparent, trace_id=act.trace_id
         )
         await record(connection, act, Action.RUN_REPLAYED, new_id, {"replay_of": str(run_id), "task_id": str(task_id)})
         act.ring(Bell.DUE_WORK)
+        act.tell_run(new_id, RunStatus.QUEUED)
         return ActionDone("The run is done again.", {"run_id": new_id, "replay_of": run_id, "task_id": task_id})
 
 

@@ -6,6 +6,8 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.gateway.audit.service import record
+from services.gateway.audit.wire import Action
 from services.gateway.auth.service import unauthenticated
 from services.gateway.http.act import Act
 from services.gateway.http.replies import ActionDone
@@ -78,6 +80,10 @@ async def _settle(
     kinds = (WaitKind.CALLBACK,)
     if await settle_step(connection, run_id, step_id, output=output, error=error, kinds=kinds, is_known=is_known):
         act.ring(Bell.DUE_WORK)
+        if act.run_token is None:
+            # What its target tells is the step's own outcome; an agent takes the target's place.
+            action = Action.RUN_STEP_COMPLETED if error is None else Action.RUN_STEP_FAILED
+            await record(connection, act, action, run_id, {"step_id": step_id})
         return ActionDone(f"The step has {status}.", details)
     found = await repository.find_step(connection, run_id, step_id, output, error)
     if not found.get("is_same"):

@@ -1,18 +1,20 @@
 """Runs in the database."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 from uuid import UUID
 
 import msgspec
 from sqlalchemy import ColumnElement, Select, Text, Uuid, and_, bindparam, case, cast, false, func, not_, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from services.gateway.database import run, to_jsonb
-from services.gateway.runs.wire import AttemptView, LogLine, RunError, RunFilter, RunStory, RunView, StepView
+from services.gateway.http.paging import Found, PageRequest
+from services.gateway.listing import Key, find_page
+from services.gateway.runs.wire import AttemptView, LogLine, RunError, RunStory, RunView, StepView
 from shared.database.statements import load_statements
-from shared.models import Task, TaskRun
-from shared.vocabulary.ids import first_uuid7_at
+from shared.models import RunLog, Task, TaskRun
 from shared.vocabulary.limits import LOG_LINES_PER_RUN
 from shared.vocabulary.states import RunStatus
 
@@ -23,30 +25,38 @@ CANCELING = load_statements("shared.database", "sql/canceling.sql")
 LISTED_OUTPUT_BYTES = 8 * 1024
 STEPS_OUTPUT_BYTES = 1024 * 1024
 
-# The stored size first: it is known without unpacking the value.
-IS_LARGE = and_(
-    TaskRun.output.is_not(None),
-    or_(
-        func.pg_column_size(TaskRun.output) > LISTED_OUTPUT_BYTES,
-        func.octet_length(cast(TaskRun.output, Text)) > LISTED_OUTPUT_BYTES,
-    ),
-)
-WHOLE: Mapping[str, ColumnElement[Any]] = {
-    "created_by": TaskRun.agent_id.label("created_by"),
-    "is_output_omitted": false().label("is_output_omitted"),
-}
-LISTED: Mapping[str, ColumnElement[Any]] = {
-    **WHOLE,
-    "is_output_omitted": IS_LARGE.label("is_output_omitted"),
-    "output": case((not_(IS_LARGE), TaskRun.output)).label("output"),
-}
+Columns: TypeAlias = ReadOnlyColumnCollection[str, Any]
+
+LOG_COLUMNS: list[ColumnElement[Any]] = [RunLog.__table__.c[name] for name in LogLine.__struct_fields__]
+LOG_SORTS = {"seq": (Key(RunLog.__table__.c.seq, int),)}
 
 
-def _columns(computed: Mapping[str, ColumnElement[Any]]) -> list[ColumnElement[Any]]:
-    return [computed[name] if name in computed else getattr(TaskRun, name) for name in RunView.__struct_fields__]
+def listed_columns(run: Columns | type[TaskRun]) -> list[ColumnElement[Any]]:
+    """What a RunView is made of, without an output that is large."""
+    # The stored size first: it is known without unpacking the value.
+    is_large = and_(
+        run.output.is_not(None),
+        or_(
+            func.pg_column_size(run.output) > LISTED_OUTPUT_BYTES,
+            func.octet_length(cast(run.output, Text)) > LISTED_OUTPUT_BYTES,
+        ),
+    )
+    return _columns(
+        run,
+        {
+            "is_output_omitted": is_large.label("is_output_omitted"),
+            "output": case((not_(is_large), run.output)).label("output"),
+        },
+    )
 
 
-WHOLE_VIEW, LISTED_VIEW = [*_columns(WHOLE), TaskRun.event], _columns(LISTED)
+def _columns(run: Columns | type[TaskRun], computed: Mapping[str, ColumnElement[Any]]) -> list[ColumnElement[Any]]:
+    known = {"created_by": run.agent_id.label("created_by"), **computed}
+    return [known[name] if name in known else getattr(run, name) for name in RunView.__struct_fields__]
+
+
+RUN: Columns = TaskRun.__table__.c
+WHOLE_VIEW = [*_columns(RUN, {"is_output_omitted": false().label("is_output_omitted")}), RUN.event]
 OWNER = bindparam("owner", type_=Uuid())
 OWNED = or_(OWNER.is_(None), TaskRun.agent_id == OWNER)
 # Made once: building a statement and fitting a cached result to it takes longer than Postgres needs to answer.
@@ -63,16 +73,6 @@ async def find_latest_run(connection: AsyncConnection, task_id: UUID, owner: UUI
     query = _owned(select(*WHOLE_VIEW), owner).where(TaskRun.task_id == task_id)
     row = (await connection.execute(query.order_by(TaskRun.id.desc()).limit(1))).mappings().first()
     return None if row is None else await _story(connection, row)
-
-
-async def list_runs(
-    connection: AsyncConnection, filters: RunFilter, owner: UUID | None, limit: int, offset: int
-) -> tuple[list[RunView], int]:
-    """Newest first, and how many there are."""
-    total = await connection.scalar(_filtered(_owned(select(func.count()).select_from(TaskRun), owner), filters))
-    query = _filtered(_owned(select(*LISTED_VIEW), owner), filters)
-    rows = (await connection.execute(query.order_by(TaskRun.id.desc()).limit(limit).offset(offset))).mappings()
-    return [RunView(**_shown(row)) for row in rows], total or 0
 
 
 async def task_exists(connection: AsyncConnection, task_id: UUID, owner: UUID | None) -> bool:
@@ -145,22 +145,19 @@ async def insert_log(connection: AsyncConnection, run_id: UUID, lines: Sequence[
     return len(await run(connection, SQL["insert_log"], run_id, levels, messages, LOG_LINES_PER_RUN))
 
 
-async def list_log(connection: AsyncConnection, run_id: UUID, limit: int, offset: int) -> tuple[list[LogLine], int]:
-    """In the order in which they were told, and how many there are."""
-    rows = await run(connection, SQL["list_log"], run_id, limit, offset)
-    count = await run(connection, SQL["count_log"], run_id)
-    return [LogLine(**row) for row in rows], count[0]["lines"]
+async def list_log(connection: AsyncConnection, run_id: UUID, request: PageRequest) -> Found[LogLine]:
+    query = select(*LOG_COLUMNS).where(RunLog.run_id == run_id)
+    return await find_page(connection, query, LOG_SORTS, request, lambda row: LogLine(**row))
 
 
 async def _story(connection: AsyncConnection, row: Mapping[Any, Any]) -> RunStory:
     steps = await run(connection, SQL["list_steps"], row["id"], STEPS_OUTPUT_BYTES)
     attempts = await run(connection, SQL["list_attempts"], row["id"])
-    return RunStory(
-        **_shown(row), steps=[_step(each) for each in steps], attempts=[_attempt(each) for each in attempts]
-    )
+    return RunStory(**shown(row), steps=[_step(each) for each in steps], attempts=[_attempt(each) for each in attempts])
 
 
-def _shown(row: Mapping[Any, Any]) -> dict[str, Any]:
+def shown(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """The fields of a RunView from its columns."""
     error = _error(row["error"])
     if error is not None and row["status"] == RunStatus.RETRYING:
         error = msgspec.structs.replace(error, next_retry_at=row["next_attempt_at"])
@@ -182,24 +179,3 @@ def _error(stored: msgspec.Raw | None) -> RunError | None:
 
 def _owned(query: Select[Any], owner: UUID | None) -> Select[Any]:
     return query if owner is None else query.where(TaskRun.agent_id == owner)
-
-
-def _filtered(query: Select[Any], filters: RunFilter) -> Select[Any]:
-    return query.where(*_conditions(filters))
-
-
-def _conditions(filters: RunFilter) -> Iterator[ColumnElement[bool]]:
-    if filters.task_id is not None:
-        yield TaskRun.task_id == filters.task_id
-    if filters.status is not None:
-        yield TaskRun.status == filters.status
-    if filters.success is not None:
-        yield TaskRun.success.is_(filters.success)
-    if filters.source is not None:
-        yield TaskRun.source == filters.source
-    if filters.start_time is not None:
-        yield TaskRun.scheduled_for >= filters.start_time
-        # The id begins with the milliseconds of scheduled_for: this bound spares the partitions before it.
-        yield TaskRun.id >= first_uuid7_at(filters.start_time)
-    if filters.end_time is not None:
-        yield TaskRun.scheduled_for < filters.end_time

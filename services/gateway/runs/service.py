@@ -8,7 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.auth.wire import Identity
 from services.gateway.http.instants import query_instant, wrong_query
-from services.gateway.runs import repository
+from services.gateway.http.paging import Found, PageRequest
+from services.gateway.runs import lists, repository
 from services.gateway.runs.wire import LogLine, RunFilter, RunStory, RunView
 from shared.vocabulary.faults import Conflict, NotFound
 from shared.vocabulary.states import RunStatus
@@ -24,16 +25,16 @@ class RunService:
         return view
 
     async def log(
-        self, connection: AsyncConnection, caller: Identity, run_id: UUID, limit: int, offset: int
-    ) -> tuple[list[LogLine], int]:
+        self, connection: AsyncConnection, caller: Identity, run_id: UUID, request: PageRequest
+    ) -> Found[LogLine]:
         if await repository.find_status(connection, run_id, caller.owner_filter) is None:
             raise no_such_run()
-        return await repository.list_log(connection, run_id, limit, offset)
+        return await repository.list_log(connection, run_id, request)
 
     async def list(
-        self, connection: AsyncConnection, caller: Identity, filters: RunFilter, limit: int, offset: int
-    ) -> tuple[list[RunView], int]:
-        return await repository.list_runs(connection, filters, caller.owner_filter, limit, offset)
+        self, connection: AsyncConnection, caller: Identity, filters: RunFilter, request: PageRequest
+    ) -> Found[RunView]:
+        return await lists.list_runs(connection, filters, caller.owner_filter, request)
 
     async def latest(self, connection: AsyncConnection, caller: Identity, task_id: UUID) -> RunStory:
         view = await repository.find_latest_run(connection, task_id, caller.owner_filter)

@@ -15,8 +15,16 @@ LogText: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=LOG_LI
 StepId: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
 
 
-class RunFilter(msgspec.Struct, frozen=True):
-    """What None says nothing about. `start_time` inclusive, `end_time` exclusive, both of `scheduled_for`."""
+RunSort: TypeAlias = Literal["-scheduled_for", "scheduled_for"]
+LogSort: TypeAlias = Literal["seq", "-seq"]
+
+# Instead of the message of an error, where a list was not asked for it.
+ERROR_HINT = "Ask with include_errors=true to read the message."
+
+
+class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """What None says nothing about. `start_time` inclusive, `end_time` exclusive, both of `scheduled_for`.
+    `include_errors` filters nothing: with the messages of errors."""
 
     task_id: UUID | None = None
     status: RunStatus | None = None
@@ -24,6 +32,8 @@ class RunFilter(msgspec.Struct, frozen=True):
     source: Source | None = None
     start_time: datetime | None = None
     end_time: datetime | None = None
+    created_by: UUID | None = None
+    include_errors: bool = False
 
 
 class RunError(msgspec.Struct, frozen=True, kw_only=True, rename={"error_class": "class"}):

@@ -73,13 +73,3 @@ SELECT $1, line.level, line.message
  WHERE line.place <= $4 - (SELECT count(*) FROM run_log known WHERE known.run_id = $1)
  ORDER BY line.place
 RETURNING seq
-
--- name: list_log
--- takes: uuid, int8, int8
--- gives: seq int8, at timestamptz, level text, message text
-SELECT seq, at, level, message FROM run_log WHERE run_id = $1 ORDER BY seq LIMIT $2 OFFSET $3
-
--- name: count_log
--- takes: uuid
--- gives: lines int8
-SELECT count(*) AS lines FROM run_log WHERE run_id = $1
