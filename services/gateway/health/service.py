@@ -8,10 +8,10 @@ import asyncpg
 import structlog
 from redis.asyncio import Redis
 
-from services.gateway.health.repository import Look, look, redis_answers
-from services.gateway.health.wire import Check, Checks, Details, Health
+from services.gateway.health.judgement import CHECKS_OF_MODULES, judge
+from services.gateway.health.repository import look, redis_answers
+from services.gateway.health.wire import Check, Checks, Details, Health, Look, ModuleHealth
 from shared.database.faults import DATABASE_ERRORS
-from shared.runtime.heartbeat import SILENT_AFTER_SECONDS
 
 logger = structlog.get_logger(__name__)
 
@@ -22,21 +22,36 @@ FRESH_SECONDS = 0.5
 class HealthService:
     """Has connections of its own: it must answer while the others are all at work."""
 
-    def __init__(self, pool: asyncpg.Pool, redis: Redis, expected_revision: str) -> None:
+    def __init__(self, pool: asyncpg.Pool, redis: Redis, expected_revision: str, work_limit_seconds: float) -> None:
         self._pool = pool
         self._redis = redis
         self._expected_revision = expected_revision
+        self._work_limit_seconds = work_limit_seconds
         self._lock = asyncio.Lock()
         self._asked_at = 0.0
         self._last: tuple[Look | None, bool] = (None, False)
 
     async def health(self, *, with_details: bool = False) -> Health:
-        seen, is_redis_there = await self._seen()
-        checks = judge(seen, is_redis_there=is_redis_there, expected_revision=self._expected_revision)
+        checks, seen = await self._judged()
         details = None
         if with_details and seen is not None:
-            details = Details(seen.revision, self._expected_revision, [*seen.instances])
-        return Health("ready" if checks.is_ready else "unavailable", checks, details)
+            details = Details(seen.revision, self._expected_revision, [*seen.instances], seen.backlog)
+        return Health(_status(is_ready=checks.is_ready), checks, details)
+
+    async def module(self, module: str) -> ModuleHealth:
+        checks, _ = await self._judged()
+        own: dict[str, Check] = {name: getattr(checks, name) for name in CHECKS_OF_MODULES[module]}
+        return ModuleHealth(module, _status(is_ready=Check.FAILED not in own.values()), own)
+
+    async def _judged(self) -> tuple[Checks, Look | None]:
+        seen, is_redis_there = await self._seen()
+        checks = judge(
+            seen,
+            is_redis_there=is_redis_there,
+            expected_revision=self._expected_revision,
+            work_limit_seconds=self._work_limit_seconds,
+        )
+        return checks, seen
 
     async def _seen(self) -> tuple[Look | None, bool]:
         async with self._lock:
@@ -61,20 +76,5 @@ class HealthService:
             return False
 
 
-def judge(seen: Look | None, *, is_redis_there: bool, expected_revision: str) -> Checks:
-    """PURE. Redis only rings: without it the system works, so that it degrades health and never fails it."""
-    redis = Check.OK if is_redis_there else Check.DEGRADED
-    if seen is None:
-        return Checks(Check.FAILED, Check.FAILED, redis, Check.FAILED, Check.FAILED)
-    alive = {each.service for each in seen.instances if each.silent_seconds <= SILENT_AFTER_SECONDS}
-    return Checks(
-        database=Check.OK,
-        migrations=_ok(seen.revision == expected_revision),
-        redis=redis,
-        scheduler=_ok("scheduler" in alive),
-        executor=_ok("executor" in alive),
-    )
-
-
-def _ok(is_ok: bool) -> Check:
-    return Check.OK if is_ok else Check.FAILED
+def _status(*, is_ready: bool) -> str:
+    return "ready" if is_ready else "unavailable"

@@ -8,6 +8,7 @@ from services.gateway.settings import GatewaySettings
 from tests.integration.gateway.bench import Bench, free_port, started, task_body
 from tests.support.waiting import wait_until
 
+CHECKS = ("database", "migrations", "redis", "scheduler", "executor", "work", "schedules", "events")
 BEAT = """INSERT INTO worker_heartbeat (service, instance, version, beat_at)
           VALUES ($1, 'one', '0', now() - make_interval(secs => $2))"""
 
@@ -28,7 +29,7 @@ async def test_ready_means_that_database_migrations_and_the_other_services_are_w
     assert answer.status_code == 200
     assert answer.json() == {
         "status": "ready",
-        "checks": {"database": "ok", "migrations": "ok", "redis": "ok", "scheduler": "ok", "executor": "ok"},
+        "checks": dict.fromkeys(CHECKS, "ok"),
     }
 
 
@@ -91,6 +92,33 @@ async def test_a_database_that_does_not_answer_is_noticed_within_two_seconds(set
         assert time.monotonic() - began < 2
         stopped.set()
     silent.close()
+
+
+async def test_work_that_nobody_takes_makes_it_unready_and_details_say_how_long_it_waits(
+    settings: GatewaySettings, own_gateway: Bench
+) -> None:
+    await _beat(own_gateway, "scheduler", "executor")
+    admin = await own_gateway.admin()
+    task = await admin.create_task()
+    assert (await admin.post(f"/tasks/{task['id']}/run_now")).status_code == 200
+    await own_gateway.pool.execute("UPDATE due_work SET run_at = now() - interval '1 minute'")
+    await own_gateway.pool.execute("UPDATE worker_heartbeat SET started_at = now() - interval '20 seconds'")
+    async with started(msgspec.structs.replace(settings, ready_work_seconds=10.0)) as client:
+        headers = {"Authorization": f"Bearer {admin.token.text}"}
+        answer = await client.get("/health", headers=headers)
+        of_runs, of_tasks = await client.get("/runs/health"), await client.get("/tasks/health")
+    assert (answer.status_code, answer.json()["checks"]["work"]) == (503, "failed")
+    # Since the executor is there: what waited longer was left by an outage.
+    assert 20 <= answer.json()["details"]["backlog"]["work_seconds"] < 60
+    assert (of_runs.status_code, of_tasks.status_code) == (503, 200)
+
+
+@pytest.mark.parametrize("module", ["tasks", "runs", "events", "agents"])
+async def test_each_part_of_the_api_tells_its_health_without_a_token(own_gateway: Bench, module: str) -> None:
+    await _beat(own_gateway, "scheduler", "executor")
+    answer = await (await own_gateway.client()).get(f"/{module}/health")
+    assert (answer.status_code, answer.json()["module"], answer.json()["status"]) == (200, module, "ready")
+    assert set(answer.json()["checks"].values()) == {"ok"}
 
 
 async def test_only_an_admin_sees_details(own_gateway: Bench) -> None:
