@@ -5,18 +5,23 @@ from uuid import UUID
 
 import asyncpg
 
+from shared.database.pool import Connection
+
+# Where several are done in one transaction, its connection.
+Database = asyncpg.Pool | Connection
+
 CLAIM = """UPDATE due_work SET locked_by = 'e', locked_until = now() + interval '30 s', fence = fence + 1, attempt = 1,
                   started_at = coalesce(started_at, now())"""
 
 
-async def lease_run(pool: asyncpg.Pool, run_id: UUID) -> None:
+async def lease_run(pool: Database, run_id: UUID) -> None:
     """As a claim does: it runs now."""
     await pool.execute(f"{CLAIM} WHERE id = $1", run_id)
     await pool.execute("UPDATE task_run SET status = 'running', attempt = 1, started_at = now() WHERE id = $1", run_id)
 
 
 async def park_run(
-    pool: asyncpg.Pool, run_id: UUID, step_id: str = "call", kind: str = "callback", seconds: float = 3600
+    pool: Database, run_id: UUID, step_id: str = "call", kind: str = "callback", seconds: float = 3600
 ) -> None:
     """As an executor does whose step waits: the step began when it was parked. An attempt that parks is not counted."""
     await release_run(pool, run_id, "waiting", seconds)
@@ -31,7 +36,7 @@ async def park_run(
     )
 
 
-async def release_run(pool: asyncpg.Pool, run_id: UUID, status: str, seconds: float = 3600) -> None:
+async def release_run(pool: Database, run_id: UUID, status: str, seconds: float = 3600) -> None:
     """It goes on in so many seconds; until then nobody holds it."""
     await pool.execute(
         "UPDATE due_work SET locked_by = NULL, locked_until = NULL, run_at = now() + make_interval(secs => $2), "
@@ -48,7 +53,7 @@ async def release_run(pool: asyncpg.Pool, run_id: UUID, status: str, seconds: fl
     )
 
 
-async def finish_run(pool: asyncpg.Pool, run_id: UUID, status: str = "succeeded") -> None:
+async def finish_run(pool: Database, run_id: UUID, status: str = "succeeded") -> None:
     await pool.execute("DELETE FROM due_work WHERE id = $1", run_id)
     await pool.execute(
         "UPDATE task_run SET status = $2, success = $3, finished_at = now() WHERE id = $1",

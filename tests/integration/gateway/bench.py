@@ -26,6 +26,7 @@ from shared.database.pool import open_pool
 from shared.vocabulary.names import name_key
 from shared.vocabulary.scopes import DEFAULT_SCOPES, Scope
 from tests.conftest import TEMPLATE
+from tests.support.documented import check_documented
 
 ROOT = Path(__file__).parents[3]
 PATIENCE_SECONDS = 20.0
@@ -129,8 +130,10 @@ class Bench:
 
 
 def open_client(url: str, headers: Mapping[str, str] | None = None) -> httpx.AsyncClient:
-    """Without certificates, whose loading takes longer than most tests."""
-    return httpx.AsyncClient(base_url=url, headers=headers, timeout=10, verify=False)  # noqa: S501
+    """Without certificates, whose loading takes longer than most tests. It accepts no answer that the document does not
+    announce."""
+    hooks = {"response": [check_documented]}
+    return httpx.AsyncClient(base_url=url, headers=headers, timeout=10, verify=False, event_hooks=hooks)  # noqa: S501
 
 
 class Served(NamedTuple):

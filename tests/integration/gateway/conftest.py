@@ -35,6 +35,9 @@ def shared_gateway(
         "PAO_TOKEN_KEY": TOKEN_KEY,
         "PAO_SECRETS_KEY": SECRETS_KEY,
         "PAO_OUTBOUND_ALLOW": "127.0.0.0/8",
+        # All tests call from one address.
+        "PAO_AUTH_FAILURES_PER_CLIENT": "1000000",
+        "PAO_AUTH_FAILURES_IN_ALL": "1000000",
     }
     with serving(environment, tmp_path_factory.mktemp("gateway") / "log") as url:
         yield Served(url, database_url)

@@ -126,12 +126,19 @@ async def test_a_change_of_the_version_that_was_read_is_made(owner: Caller, if_m
     assert answer.status_code == 200
 
 
-@pytest.mark.parametrize("if_match", ['"2"', 'W/"1"', "nonsense", '""'])
+@pytest.mark.parametrize("if_match", ['"2"', 'W/"1"', '""', '"nonsense"'])
 async def test_a_change_of_another_version_is_refused(owner: Caller, if_match: str) -> None:
     task = await owner.create_task()
     answer = await owner.put(f"/tasks/{task['id']}", {"title": "x"}, headers={"If-Match": if_match})
     assert (answer.status_code, answer.json()["error_code"]) == (412, "version_conflict")
     assert await owner.show_task(task["id"]) == task
+
+
+@pytest.mark.parametrize("if_match", ["nonsense", "", '"1', "'1'", '"1" "2"', "*, *"])
+async def test_an_if_match_that_names_no_version_is_refused(owner: Caller, if_match: str) -> None:
+    task = await owner.create_task()
+    answer = await owner.put(f"/tasks/{task['id']}", {"title": "x"}, headers={"If-Match": if_match})
+    assert (answer.status_code, answer.json()["error_code"]) == (400, "bad_request")
 
 
 @pytest.mark.parametrize(
