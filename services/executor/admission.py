@@ -1,4 +1,4 @@
-"""PURE: whether claimed work may start now: its agent, its deadline, overlap, concurrency, rate."""
+"""PURE: whether claimed work may start now: its agent, its deadline, overlap, concurrency, rate, runs of the day."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -79,6 +79,12 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     waiting: int
     is_behind: bool
     was_overlapped: bool
+    runs_per_day: int | None = None
+
+    @property
+    def counts_for_day(self) -> bool:
+        """Once, when it begins; what follows an outcome belongs to the run before it."""
+        return self.runs_per_day is not None and not self.is_started and self.source is not Source.HOOK
 
     @property
     def window(self) -> tuple[UUID, str] | None:
@@ -138,8 +144,10 @@ class Standing:
         holders: Mapping[UUID, Holder],
         slots: Mapping[tuple[UUID, str], int],
         windows: Mapping[tuple[UUID, str], Sequence[datetime]],
+        runs_of_day: Mapping[UUID, int] = MappingProxyType({}),
     ) -> None:
         self.now = now
+        self.runs_of_day = dict(runs_of_day)
         self.windows = {key: list(starts) for key, starts in windows.items()}
         self._holders = dict(holders)
         self._slots = dict(slots)
@@ -165,7 +173,13 @@ class Standing:
         after = facts.expires_after_seconds
         if after is not None and self.now > facts.scheduled_for + timedelta(seconds=after):
             return Expire(after)
-        return None
+        return self._spent_day(facts)
+
+    def _spent_day(self, facts: Facts) -> Skip | None:
+        if not facts.counts_for_day or facts.runs_per_day is None:
+            return None
+        begun = self.runs_of_day.get(facts.agent_id, 0)
+        return Skip(SkipReason.QUOTA_EXCEEDED) if begun >= facts.runs_per_day else None
 
     def _overlap(self, facts: Facts) -> Verdict | None:
         if facts.is_started or not is_serial(facts):
@@ -194,6 +208,8 @@ class Standing:
     def _start(self, facts: Facts) -> Start:
         if facts.slot is not None:
             self._slots[facts.slot] = self._slots.get(facts.slot, 0) + 1
+        if facts.counts_for_day:
+            self.runs_of_day[facts.agent_id] = self.runs_of_day.get(facts.agent_id, 0) + 1
         if facts.is_started:
             return Start(facts.serial_key, facts.slot is not None)
         if not is_serial(facts):

@@ -19,6 +19,7 @@ from services.executor.pipeline.program import Programs
 from services.executor.recorder import Recorder
 from services.executor.secrets import SecretStore
 from services.executor.settings import ExecutorSettings
+from services.executor.telling import Teller
 from services.executor.toolbox import build_toolbox
 from services.executor.worker import MEANS, ExecutorWorker
 from shared.database.pool import open_pool
@@ -28,6 +29,7 @@ from shared.runtime.heartbeat import Heartbeat
 from shared.runtime.listening import Listening
 from shared.runtime.loop import Running
 from shared.runtime.process import keep_what_was_loaded
+from shared.runtime.run_updates import RunUpdates
 from shared.secrets.settings import parse_ring
 from shared.streams.broadcast import Broadcast, Receiver
 from shared.streams.client import CONNECT_TIMEOUT_SECONDS, open_redis
@@ -69,9 +71,12 @@ class Executor:
         )
         await self._run_beside(stack, Running(Heartbeat(pool, SERVICE, self._instance)))
         await self._run_beside(stack, Running(leases))
-        worker = await self._worker(stack, pool, means, leases)
+        updates = RunUpdates(redis)
+        await self._run_beside(stack, Running(updates))
+        teller = Teller(updates)
+        worker = await self._worker(stack, pool, means, leases, teller)
         stack.push_async_callback(worker.close)
-        await self._start_claiming(stack, pool, worker, redis)
+        await self._start_claiming(stack, pool, worker, redis, teller)
         await self._watch_for_cancels(stack, pool, leases)
         return worker
 
@@ -94,7 +99,12 @@ class Executor:
         )
 
     async def _start_claiming(
-        self, stack: contextlib.AsyncExitStack, pool: asyncpg.Pool, worker: ExecutorWorker, redis: Redis
+        self,
+        stack: contextlib.AsyncExitStack,
+        pool: asyncpg.Pool,
+        worker: ExecutorWorker,
+        redis: Redis,
+        teller: Teller,
     ) -> None:
         claimer = Claimer(
             pool,
@@ -103,6 +113,7 @@ class Executor:
             lease_seconds=self._settings.lease_seconds,
             batch=self._settings.claim_batch,
         )
+        claimer.on_claimed = teller.claimed
         claiming = Running(claimer)
         worker.on_slot_free = claiming.wake
         await self._run_beside(stack, claiming)
@@ -120,14 +131,21 @@ class Executor:
         await self._run_beside(stack, Running(Listening(receiver, watching.wake)))
 
     async def _worker(
-        self, stack: contextlib.AsyncExitStack, pool: asyncpg.Pool, means: Means, leases: LeaseKeeper
+        self,
+        stack: contextlib.AsyncExitStack,
+        pool: asyncpg.Pool,
+        means: Means,
+        leases: LeaseKeeper,
+        teller: Teller,
     ) -> ExecutorWorker:
         """The worker itself stops its recorder, when nothing runs any more."""
         pauser, limiter = FailurePauser(pool), Limiter(pool, self._instance)
+        limiter.on_decided = teller.decided
         await self._keep(stack, pauser)
         await self._keep(stack, limiter)
         recorder = Recorder(pool, leases.forget)
         recorder.on_failure = pauser.look_at
+        recorder.on_recorded = teller.recorded
         await recorder.start()
         worker = ExecutorWorker(
             redis_pool=ArqRedis.from_url(

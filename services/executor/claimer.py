@@ -1,7 +1,7 @@
 """Fetches due work into free slots: at a bell, when the next row becomes available, and at least every second."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -44,6 +44,7 @@ class Claimer(Part):
         self._instance = instance
         self._lease_seconds = lease_seconds
         self._batch = batch
+        self.on_claimed: Callable[[Sequence[Work]], None] = _nobody_listens
 
     async def run_once(self, now: datetime | None = None) -> Claimed:
         """Claim at most as much as there are free slots. Woken early when a slot becomes free."""
@@ -58,6 +59,7 @@ class Claimer(Part):
             return Claimed(0, LOOK_AGAIN_SECONDS)
         for work in rows:
             self._slots.take(work, asked_at)
+        self.on_claimed(rows)
         if len(rows) == limit:
             return Claimed(len(rows), 0.0)
         return Claimed(len(rows), await self._seconds_until_next())
@@ -72,6 +74,10 @@ class Claimer(Part):
         if seconds is None:
             return POLL_SECONDS
         return min(max(seconds, LOOK_AGAIN_SECONDS), POLL_SECONDS)
+
+
+def _nobody_listens(_claimed: Sequence[Work]) -> None:
+    return None
 
 
 def _work_of(row: asyncpg.Record) -> Work:

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
@@ -32,7 +32,7 @@ from shared.database.pool import Connection
 from shared.database.retry import retry_transient
 from shared.database.statements import load_statements
 from shared.vocabulary.limits import BUFFERED_RUNS
-from shared.vocabulary.states import ErrorClass, OverlapPolicy, RunStatus, Source, TaskStatus
+from shared.vocabulary.states import ErrorClass, OverlapPolicy, RunStatus, SkipReason, Source, TaskStatus
 
 logger = structlog.get_logger(__name__)
 
@@ -62,6 +62,7 @@ class Limiter:
         self._absolved = Batches(
             self._absolve, name="absolver", collect_seconds=COLLECT_SECONDS, size=BATCH, last_words_seconds=1.0
         )
+        self.on_decided: Callable[[Sequence[tuple[Facts, Verdict]]], None] = _nobody_listens
 
     async def start(self) -> None:
         await self._batches.start()
@@ -123,6 +124,7 @@ class Limiter:
             started = await self._start(connection, verdicts)
             await _write(connection, verdicts, standing)
         _tell(verdicts)
+        self.on_decided(verdicts)
         by_id = {work.id: work for work in works}
         return {row["id"]: _started(by_id[row["id"]], row) for row in started}
 
@@ -149,6 +151,10 @@ class Limiter:
         return rows
 
 
+def _nobody_listens(_decided: Sequence[tuple[Facts, Verdict]]) -> None:
+    return None
+
+
 async def _standing(connection: Connection, facts: Sequence[Facts], now: datetime) -> Standing:
     holders = await connection.fetch(SQL["read_holders"].sql, [each.task_id for each in facts if is_serial(each)])
     held = {row["task_id"]: _holder_of(row) for row in holders}
@@ -157,11 +163,14 @@ async def _standing(connection: Connection, facts: Sequence[Facts], now: datetim
     if wanted:
         await connection.execute(SQL["make_windows"].sql, *_split(wanted))
     windows = await _by_key(connection, "lock_windows", wanted)
+    counted = sorted({each.agent_id for each in facts if each.counts_for_day})
+    days = await connection.fetch(SQL["lock_days"].sql, counted) if counted else []
     return Standing(
         now,
         held,
         {key: row["used"] for key, row in slots.items()},
         {key: row["starts"] for key, row in windows.items()},
+        {row["agent_id"]: row["runs"] for row in days},
     )
 
 
@@ -192,11 +201,13 @@ async def _write(connection: Connection, verdicts: Sequence[tuple[Facts, Verdict
     settled = [(facts, verdict) for facts, verdict in verdicts if isinstance(verdict, Skip | Withdraw | Expire)]
     if settled:
         await connection.execute(SQL["settle_unstarted"].sql, *_settled_columns(settled))
-    left = {facts.task_id for facts, verdict in verdicts if isinstance(verdict, Withdraw | Expire)}
+    left = {facts.task_id for facts, verdict in verdicts if _is_out_of_line(verdict)}
     if left:
         await connection.execute(SQL["let_go"].sql, sorted(left))
     for (agent_id, key), starts in standing.windows.items():
         await connection.execute(SQL["write_window"].sql, agent_id, key, starts)
+    if standing.runs_of_day:
+        await connection.execute(SQL["write_days"].sql, list(standing.runs_of_day), list(standing.runs_of_day.values()))
     await _replace(connection, verdicts)
 
 
@@ -212,6 +223,11 @@ async def _replace(connection: Connection, verdicts: Sequence[tuple[Facts, Verdi
     holders = await connection.fetch(SQL["read_holders"].sql, list(newest))
     await connection.execute(SQL["ask_holders_to_stop"].sql, [row["id"] for row in holders])
     await connection.fetch(SQL["replace_waiting"].sql, list(newest), [facts.id for facts in newest.values()])
+
+
+def _is_out_of_line(verdict: Verdict) -> bool:
+    """Not because of another run of its task, whose end will let the next one go."""
+    return isinstance(verdict, Withdraw | Expire) or verdict == Skip(SkipReason.QUOTA_EXCEEDED)
 
 
 def _settled_columns(settled: Sequence[tuple[Facts, Skip | Withdraw | Expire]]) -> tuple[list[Any], ...]:

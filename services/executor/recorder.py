@@ -44,6 +44,7 @@ class Recorder:
         self._batches = Batches(self._record_each, name="recorder", collect_seconds=COLLECT_SECONDS, size=BATCH)
         self.on_work_freed: Callable[[], None] = _nobody_waits
         self.on_failure: Callable[[Work], None] = _nobody_cares
+        self.on_recorded: Callable[[Sequence[Finished]], None] = _nobody_listens
 
     @property
     def waiting(self) -> int:
@@ -97,6 +98,7 @@ class Recorder:
         for finished in batch:
             if finished.outcome.success is False and finished.work.id in recorded:
                 self.on_failure(finished.work)
+        self.on_recorded([finished for finished in batch if finished.work.id in recorded])
         _tell(batch, refused, is_repeated=tries > 1)
         return len(refused)
 
@@ -106,6 +108,10 @@ def _nobody_waits() -> None:
 
 
 def _nobody_cares(_work: Work) -> None:
+    return None
+
+
+def _nobody_listens(_recorded: Sequence[Finished]) -> None:
     return None
 
 

@@ -1,12 +1,13 @@
 """The way to Postgres: one request is one transaction, and an error that passes is a 503."""
 
+import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import asyncpg
 import msgspec
 import structlog
-from sqlalchemy import RowMapping
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -47,7 +48,6 @@ class Database:
                 raise as_unavailable(error) from error
 
         self._engine = _engine(connect, size, overflow)
-        self._reading = self._engine.execution_options(isolation_level="AUTOCOMMIT")
 
     async def close(self) -> None:
         await self._engine.dispose()
@@ -62,53 +62,45 @@ class Database:
         return await self._tried(lambda: self._write_once(change))
 
     async def _read_once(self, query: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        async with self._reading.connect() as connection:
+        async with self._engine.connect() as connection:
             return await _guarded(connection, query)
 
     async def _write_once(self, change: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         async with self._engine.connect() as connection:
-            result = await _guarded(connection, change)
-            try:
-                await connection.commit()
-            except (SQLAlchemyError, *CONNECTION_LOST) as error:
-                # Whether it was committed is unknown: only the client can decide to ask again.
-                raise _as_fault(error) from error
-            return result
+            return await _guarded(connection, lambda lent: _in_transaction(lent, change))
 
     async def _tried(self, act: Callable[[], Awaitable[T]]) -> T:
         for attempt in range(1, ATTEMPTS):
             try:
                 return await act()
-            except DBAPIError as error:
+            except PoolTimeout as error:
+                raise _as_fault(error) from error
+            except (SQLAlchemyError, *DATABASE_ERRORS) as error:
                 if not _is_worth_another_try(error):
                     raise _as_fault(error) from error
-                logger.info("transaction_repeated", attempt=attempt, error=repr(error.orig))
-            except (PoolTimeout, asyncpg.PostgresError, *CONNECTION_LOST) as error:
-                raise _as_fault(error) from error
+                logger.info("transaction_repeated", attempt=attempt, error=repr(_cause(error)))
         try:
             return await act()
-        except (SQLAlchemyError, asyncpg.PostgresError, *CONNECTION_LOST) as error:
+        except (SQLAlchemyError, *DATABASE_ERRORS) as error:
             raise _as_fault(error) from error
 
 
-async def run(connection: AsyncConnection, statement: Statement, *arguments: object) -> Sequence[RowMapping]:
-    """Execute a named statement; jsonb goes in and comes out as text."""
-    result = await connection.exec_driver_sql(statement.sql, arguments)
-    return result.mappings().all() if result.returns_rows else ()
+async def run(connection: AsyncConnection, statement: Statement, *arguments: object) -> Sequence[Mapping[str, Any]]:
+    """Execute a named statement; jsonb goes in and comes out as text. On the driver itself, in the transaction of the
+    connection: the engine's own way takes three times as long (540 µs of a core for a row by its key, 180 so)."""
+    return [dict(row) for row in await _driver_of(connection).fetch(statement.sql, *arguments)]
 
 
 def asking(connection: AsyncConnection) -> Ask:
     """For what other services do alike."""
 
     async def ask(statement: Statement, /, *arguments: object) -> Sequence[Mapping[str, Any]]:
-        return [
-            {str(name): value for name, value in row.items()} for row in await run(connection, statement, *arguments)
-        ]
+        return await run(connection, statement, *arguments)
 
     return ask
 
 
-def violated_constraint(error: IntegrityError) -> str | None:
+def violated_constraint(error: IntegrityError | asyncpg.IntegrityConstraintViolationError) -> str | None:
     """The name of the constraint, from which a repository knows the fault."""
     return getattr(_cause(error), "constraint_name", None)
 
@@ -125,6 +117,8 @@ def _engine(connect: Callable[[], Awaitable[asyncpg.Connection]], size: int, ove
         max_overflow=overflow,
         pool_timeout=POOL_WAIT_SECONDS,
         pool_use_lifo=True,
+        # Transactions are the driver's, so that both ways of executing a statement are inside of them.
+        isolation_level="AUTOCOMMIT",
         json_serializer=to_jsonb,
         # What is stored as JSON goes to the client as it is, without being decoded on the way.
         json_deserializer=lambda text: msgspec.Raw(text.encode()),
@@ -132,16 +126,48 @@ def _engine(connect: Callable[[], Awaitable[asyncpg.Connection]], size: int, ove
 
 
 async def _guarded(connection: AsyncConnection, act: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    driver = _driver_of(connection)
     try:
         return await act(connection)
-    except CONNECTION_LOST:
-        # The driver gave up in the middle of an exchange; nobody else may get this connection.
-        await connection.invalidate()
+    except BaseException as error:
+        if isinstance(error, CONNECTION_LOST) or driver.is_closed() or driver.is_in_transaction():
+            # The driver gave up in the middle of an exchange; nobody else may get this connection.
+            await asyncio.shield(connection.invalidate())
         raise
 
 
-def _is_worth_another_try(error: DBAPIError) -> bool:
-    return error.connection_invalidated or getattr(_cause(error), "sqlstate", None) in ROLLED_BACK
+async def _in_transaction(connection: AsyncConnection, change: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    transaction = _driver_of(connection).transaction()
+    await transaction.start()
+    try:
+        result = await change(connection)
+    except BaseException:
+        with contextlib.suppress(*DATABASE_ERRORS):
+            await asyncio.shield(transaction.rollback())
+        raise
+    try:
+        await transaction.commit()
+    except DATABASE_ERRORS as error:
+        # Whether it was committed is unknown: only the client can decide to ask again.
+        raise _as_fault(error) from error
+    return result
+
+
+def _driver_of(connection: AsyncConnection) -> asyncpg.Connection:
+    """Under SQLAlchemy's own connection, in the same session of Postgres."""
+    engines = connection.sync_connection
+    driver = None if engines is None else engines.connection.driver_connection
+    if driver is None:
+        raise asyncpg.InterfaceError("the connection is closed")
+    return cast("asyncpg.Connection", driver)
+
+
+def _is_worth_another_try(error: BaseException) -> bool:
+    cause = _cause(error)
+    if isinstance(cause, asyncpg.PostgresError):
+        return cause.sqlstate in ROLLED_BACK or isinstance(cause, asyncpg.PostgresConnectionError)
+    is_dead = isinstance(error, DBAPIError) and error.connection_invalidated
+    return is_dead or (isinstance(cause, asyncpg.InterfaceError) and is_transient(cause))
 
 
 def _as_fault(error: BaseException) -> BaseException:

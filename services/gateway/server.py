@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import uvicorn
 
 from services.gateway.http.edge import Edge
+from services.gateway.http.protocol import Protocol
 
 DRAIN_SECONDS = 3
 BACKLOG = 2048
@@ -31,7 +32,7 @@ class HttpServer:
         self._server = _Server(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=Protocol,
                 ws="none",
                 lifespan="off",
                 log_config=None,

@@ -8,11 +8,14 @@ from services.scheduler.completer import Completer
 from services.scheduler.materialiser import Materialiser
 from services.scheduler.relay import Relay
 from services.scheduler.resumer import Resumer
+from services.scheduler.sealer import Sealer
 from services.scheduler.settings import SchedulerSettings
+from services.scheduler.tallier import Tallier
 from shared.database.pool import open_pool
 from shared.runtime.heartbeat import Heartbeat
 from shared.runtime.listening import Listening
 from shared.runtime.loop import Running
+from shared.runtime.run_updates import RunUpdates
 from shared.streams.client import open_redis
 from shared.streams.doorbell import Bell, Listener
 
@@ -48,14 +51,18 @@ class Scheduler:
     def _assemble(self, pool: asyncpg.Pool, redis: Redis) -> list[Running]:
         ringer = Ringer(redis)
         ringing = Running(ringer)
-        materialising = Running(Materialiser(pool, ringer, self._settings, ringing.wake))
+        updates = RunUpdates(redis)
+        materialising = Running(Materialiser(pool, ringer, self._settings, ringing.wake, updates.tell))
         listener = Listener(redis, Bell.TASK_CHANGES, self._instance)
         return [
             ringing,
+            Running(updates),
             materialising,
             Running(Listening(listener, materialising.wake)),
             Running(Completer(pool)),
             Running(Resumer(pool)),
+            Running(Tallier(pool)),
             Running(Relay(pool, redis, self._instance)),
+            Running(Sealer(pool)),
             Running(Heartbeat(pool, SERVICE, self._instance)),
         ]

@@ -15,7 +15,25 @@ class Task(Base):
         CheckConstraint("priority BETWEEN 1 AND 9", name="priority"),
         CheckConstraint("status IN ('active', 'paused', 'canceled', 'completed')", name="status"),
         CheckConstraint("schedule_kind IN ('cron', 'rrule', 'once', 'event')", name="schedule_kind"),
-        Index("task_agent_id_id_idx", "agent_id", "id"),
+        Index("task_agent_id_created_at_id_idx", "agent_id", "created_at", "id"),
+        # Beside a filter that only few pass, a list is sorted; beside any other, its order is walked.
+        Index("task_created_at_id_idx", "created_at", "id"),
+        Index("task_updated_at_id_idx", "updated_at", "id"),
+        Index("task_status_created_at_id_idx", "status", "created_at", "id"),
+        Index("task_priority_created_at_id_idx", "priority", "created_at", "id"),
+        Index("task_schedule_kind_idx", "schedule_kind"),
+        Index("task_title_id_idx", text("lower(title)"), "id"),
+        Index("task_search_idx", "tags", text("title_grams(title)"), postgresql_using="gin"),
+        # How many an agent has.
+        Index("task_active_idx", "agent_id", postgresql_where=text("status = 'active'")),
+        # What was created with a key lately.
+        Index(
+            "task_dedupe_key_idx",
+            "dedupe_key",
+            "agent_id",
+            "created_at",
+            postgresql_where=text("dedupe_key IS NOT NULL"),
+        ),
         # A key names one living task of an agent; canceled and completed ones give it free again.
         Index(
             "task_agent_id_dedupe_key_key",

@@ -1,6 +1,8 @@
 """Creates a task: judged first, then written with its cursor in one round trip."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -14,7 +16,7 @@ from shared.tasks.fields import clean_title, distinct, in_utc
 from shared.tasks.schedule import accept
 from shared.tasks.wanted import TaskCreate
 from shared.timing.timetable import timetable_of
-from shared.vocabulary.faults import Conflict
+from shared.vocabulary.faults import Conflict, FieldFault
 
 SQL = load_statements("shared.tasks", "sql/tasks.sql")
 DEDUPE_KEY_TAKEN = "task_agent_id_dedupe_key_key"
@@ -35,7 +37,7 @@ def accept_task(wanted: TaskCreate, now: datetime, policy: AddressPolicy, shorte
 
 def judge_task(wanted: TaskCreate, policy: AddressPolicy) -> TaskCreate:
     """In the form in which it is stored, if it can be executed: that is the same at any time. Raises Invalid."""
-    task = _cleaned(wanted)
+    task = cleaned(wanted)
     plain = msgspec.to_builtins(task)
     check_execution(plain, plain, policy)
     return task
@@ -67,13 +69,25 @@ async def insert_task(ask: Ask, task_id: UUID, owner_id: UUID, accepted: Accepte
     return created_at
 
 
-def dedupe_key_taken() -> Conflict:
+async def insert_tasks(
+    ask: Ask, tasks: Sequence[tuple[UUID, UUID, Accepted]], traceparent: str | None
+) -> Mapping[UUID, datetime]:
+    """Each with its id and its owner's; those of an agent with keys that differ. When each was created; one whose
+    dedupe_key is taken is left out."""
+    rows = [_row(task_id, owner_id, accepted, traceparent) for task_id, owner_id, accepted in tasks]
+    made = await ask(SQL["insert_tasks"], msgspec.json.encode(rows).decode())
+    return {row["id"]: row["created_at"] for row in made}
+
+
+def dedupe_key_taken(field: str | None = None) -> Conflict:
+    """`field`: where the key is, among several."""
     message = "An active or paused task of this agent has the same dedupe_key."
-    return Conflict(message, error_code="already_exists")
+    wrong = [] if field is None else [FieldFault(field, message, "already_exists")]
+    return Conflict(message, error_code="already_exists", validation_errors=wrong)
 
 
-def _cleaned(task: TaskCreate) -> TaskCreate:
-    """The values in the form in which they are stored."""
+def cleaned(task: TaskCreate) -> TaskCreate:
+    """The values in the form in which they are stored. Raises Invalid."""
     return msgspec.structs.replace(
         task,
         title=clean_title(task.title),
@@ -81,6 +95,19 @@ def _cleaned(task: TaskCreate) -> TaskCreate:
         starts_at=None if task.starts_at is None else in_utc("starts_at", task.starts_at),
         ends_at=None if task.ends_at is None else in_utc("ends_at", task.ends_at),
     )
+
+
+def _row(task_id: UUID, owner_id: UUID, accepted: Accepted, traceparent: str | None) -> dict[str, Any]:
+    columns = msgspec.structs.asdict(accepted.task)
+    del columns["created_by"]
+    return {
+        **columns,
+        "id": task_id,
+        "agent_id": owner_id,
+        "anchor_at": accepted.anchor_at,
+        "first_at": accepted.first_at,
+        "traceparent": traceparent,
+    }
 
 
 def _text(value: object) -> str | None:

@@ -9,11 +9,12 @@ from shared.outbound.addresses import AddressPolicy
 from shared.pipeline.follow_up import check_follow_up
 from shared.pipeline.texts import Budget
 from shared.pipeline.validation import check_pipeline
-from shared.tasks.fields import check_concurrency
+from shared.tasks.fields import check_concurrency, check_window
 from shared.vocabulary.follow_up import FollowUp
 from shared.vocabulary.pipeline import Payload
 
 FOLLOW_UPS = ("on_success", "on_failure")
+DEDUPLICATION = ("dedupe_key", "dedupe_window_seconds")
 
 
 def check_execution(task: Mapping[str, Any], changed: Mapping[str, Any], policy: AddressPolicy) -> None:
@@ -23,6 +24,8 @@ def check_execution(task: Mapping[str, Any], changed: Mapping[str, Any], policy:
     if "payload" in changed:
         check_pipeline(msgspec.convert(changed["payload"], Payload), policy, budget)
     check_concurrency(task["concurrency_key"], task["concurrency_limit"])
+    if any(name in changed for name in DEDUPLICATION):
+        check_window(task["dedupe_key"], task["dedupe_window_seconds"])
     for name in FOLLOW_UPS:
         if task[name] is not None and not {name, "payload"}.isdisjoint(changed):
             params = task["payload"].get("params") or {}

@@ -72,6 +72,13 @@ def check_concurrency(key: str | None, limit: int) -> None:
         raise invalid_field("concurrency_key", message, "required")
 
 
+def check_window(dedupe_key: str | None, window_seconds: int) -> None:
+    """A window is one in which the key counts."""
+    if dedupe_key is None and window_seconds > 0:
+        message = "A dedupe_window_seconds needs a dedupe_key: within it, no second task with that key is created."
+        raise invalid_field("dedupe_key", message, "required")
+
+
 def clean_title(title: str) -> str:
     """Trimmed. Refused when nothing remains that a reader could see."""
     trimmed = title.strip()

@@ -137,6 +137,7 @@ class SkipReason(StrEnum):
     OVERLAP_REPLACED = "overlap_replaced"
     OVERLAP_BUFFER_FULL = "overlap_buffer_full"
     AGENT_DISABLED = "agent_disabled"
+    QUOTA_EXCEEDED = "quota_exceeded"
 
 
 class ErrorClass(StrEnum):

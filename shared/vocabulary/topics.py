@@ -1,5 +1,6 @@
 """Topics of events, and the patterns that tasks wait for: `email.received`, `email.*`, `order.**`."""
 
+import functools
 import re
 
 import msgspec
@@ -7,6 +8,8 @@ import msgspec
 from shared.vocabulary.limits import TOPIC_CHARACTERS
 
 ONE, REST = "*", "**"
+# The same ones are published again and again.
+TOPICS_KNOWN = 4096
 SEGMENT = re.compile(r"[a-z0-9_-]+")
 EXPECTED = "names of a-z, 0-9, _ and - separated by dots, such as email.received"
 
@@ -19,6 +22,7 @@ class TopicProblem(msgspec.Struct, frozen=True):
     suggestion: str | None = None
 
 
+@functools.lru_cache(TOPICS_KNOWN)
 def problem_of_topic(topic: str) -> TopicProblem | None:
     """None for a topic that an event can have."""
     return _problem_of(topic, is_pattern=False)

@@ -10,7 +10,7 @@ SELECT pg_advisory_xact_lock(number) FROM (SELECT unnest($1::bigint[]) AS number
 -- gives: now timestamptz, id uuid, fence int8, task_id uuid, agent_id uuid, run_at timestamptz, scheduled_for timestamptz
 -- gives: source text, is_started bool, serial_key uuid, is_agent_active bool, task_status text, is_of_this_revision bool
 -- gives: overlap_policy text, concurrency_key text, concurrency_limit int4, expires_after_seconds int4, rate_limit jsonb
--- gives: is_rate_reserved bool, is_behind bool, was_overlapped bool, priority int2
+-- gives: is_rate_reserved bool, is_behind bool, was_overlapped bool, priority int2, runs_per_day int8
 -- Of rows that are still leased under the same fence; they stay so until this transaction ends.
 SELECT now() AS now, w.id, w.fence, w.task_id, w.agent_id, w.run_at, w.scheduled_for, w.source,
        w.started_at IS NOT NULL AS is_started, w.serial_key, a.status = 'active' AS is_agent_active,
@@ -34,7 +34,7 @@ SELECT now() AS now, w.id, w.fence, w.task_id, w.agent_id, w.run_at, w.scheduled
                                     FROM run_attempt a
                                    WHERE a.run_id = before.id AND a.error ->> 'class' = 'lease_lost'
                                      AND a.finished_at >= w.run_at)) AS was_overlapped,
-       w.priority
+       w.priority, (a.limits ->> 'runs_per_day')::int8 AS runs_per_day
   FROM (SELECT * FROM unnest($1::uuid[], $2::bigint[]) AS given (id, fence) ORDER BY given.id) AS mine
  CROSS JOIN LATERAL (
         SELECT d.*
@@ -97,6 +97,20 @@ SELECT w.agent_id, w.key, w.starts
 -- name: write_window
 -- takes: uuid, text, timestamptz[]
 UPDATE rate_window SET starts = $3, updated_at = now() WHERE agent_id = $1 AND key = $2
+
+-- name: lock_days
+-- takes: uuid[]
+-- gives: agent_id uuid, runs int4
+-- What each of these agents has begun today, by the days of UTC. Locked in order, made where there is none.
+INSERT INTO agent_day AS known (agent_id, day, runs)
+SELECT agent_id, (now() AT TIME ZONE 'UTC')::date, 0 FROM unnest($1::uuid[]) AS wanted (agent_id) ORDER BY agent_id
+ON CONFLICT (agent_id) DO UPDATE
+   SET day = excluded.day, runs = CASE WHEN known.day = excluded.day THEN known.runs ELSE 0 END
+RETURNING known.agent_id, known.runs
+
+-- name: write_days
+-- takes: uuid[], int4[]
+UPDATE agent_day d SET runs = n.runs FROM unnest($1::uuid[], $2::int[]) AS n (agent_id, runs) WHERE d.agent_id = n.agent_id
 
 -- name: start_admitted
 -- takes: uuid[], uuid[], bool[], text

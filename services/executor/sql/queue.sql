@@ -52,7 +52,11 @@ WITH level AS MATERIALIZED (
                            AND NOT EXISTS (SELECT FROM due_work other
                                             WHERE other.task_id = p.task_id AND other.held_until IS NOT NULL
                                               AND other.id <> p.id)))
-           AND EXISTS (SELECT FROM agent a WHERE a.id = p.agent_id AND a.status = 'active') AS is_admitted
+           AND EXISTS (SELECT
+                         FROM agent a
+                        WHERE a.id = p.agent_id AND a.status = 'active'
+                          AND (p.source = 'hook' OR p.started_at IS NOT NULL OR NOT a.limits ? 'runs_per_day')
+                      ) AS is_admitted
       FROM picked p
       JOIN task t ON t.id = p.task_id
 ), leased AS (
@@ -290,7 +294,7 @@ SELECT output FROM task_run WHERE task_id = $1 AND id < $2 AND success ORDER BY 
 -- The task, then its cursor, then its work, as everybody locks them. What nobody has begun is taken back; of that, what had
 -- come due gets its outcome.
 WITH failing AS MATERIALIZED (
-    SELECT t.id
+    SELECT t.id, t.status_note
       FROM task t
      WHERE t.id = $1 AND t.status = 'active'
        AND (SELECT count(*) = $2 AND bool_and(NOT last.success)
@@ -325,6 +329,9 @@ WITH failing AS MATERIALIZED (
     RETURNING t.id
 ), audited AS (
     INSERT INTO audit_log (actor_name, action, subject_type, subject_id, details)
-    SELECT 'executor', 'task.paused', 'task', id::text, jsonb_build_object('reason', $3::text) FROM paused
+    SELECT 'executor', 'task.paused', 'task', id::text, jsonb_build_object('reason', $3::text, 'changed', jsonb_build_object(
+               'status', '{"before": "active", "after": "paused"}'::jsonb,
+               'status_note', jsonb_build_object('before', status_note, 'after', $3::text)))
+      FROM paused JOIN failing USING (id)
 )
 SELECT id FROM paused

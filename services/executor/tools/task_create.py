@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -23,15 +24,24 @@ from shared.tasks.creating import (
     insert_task,
 )
 from shared.tasks.quotas import shortest_interval_seconds
+from shared.tasks.repeated import find_recent
+from shared.tasks.room import check_room
 from shared.tasks.wanted import TaskCreate
 from shared.tools.base import ToolSpec
 from shared.tools.task_create import TASK_CREATE, TaskCreateInput
 from shared.vocabulary.faults import Forbidden, invalid_field
 from shared.vocabulary.ids import id_of_step
-from shared.vocabulary.limits import TASKS_OF_STEPS_PER_HOUR, TASKS_PER_AGENT
+from shared.vocabulary.limits import TASKS_OF_STEPS_PER_HOUR
 from shared.vocabulary.scopes import Scope
 
 FIELD = "with.task"
+
+
+class Created(NamedTuple):
+    """The task, or the one that stands for it within its dedupe_window_seconds."""
+
+    task_id: UUID
+    next_at: datetime | None
 
 
 class TaskCreation:
@@ -50,19 +60,23 @@ class TaskCreation:
         wanted = checked(arguments, TASK_CREATE, TaskCreateInput).task
         task_id = id_of_step(context.run_id, context.step_id)
 
-        async def act(mandate: Mandate) -> datetime | None:
-            made = await asking(mandate.connection)(SQL["find_next_time"], task_id)
+        async def act(mandate: Mandate) -> Created:
+            ask = asking(mandate.connection)
+            made = await ask(SQL["find_next_time"], task_id)
             if made:
-                next_at: datetime | None = made[0]["next_at"]
-                return next_at
+                return Created(task_id, made[0]["next_at"])
             # In a thread: it takes up to half a second, and renewals of leases do not wait.
             accepted = await asyncio.to_thread(self._accepted, mandate, wanted)
+            for earlier in (await find_recent(ask, mandate.owner.agent_id, [accepted.task])).values():
+                (found,) = await ask(SQL["find_next_time"], earlier)
+                return Created(earlier, found["next_at"])
             await _insert(mandate, task_id, accepted)
-            return accepted.first_at
+            return Created(task_id, accepted.first_at)
 
-        next_at = await act_for_owner(self._pool, context, Scope.TASKS_WRITE, act, field=FIELD)
+        created = await act_for_owner(self._pool, context, Scope.TASKS_WRITE, act, field=FIELD)
         self._bells.want(Bell.TASK_CHANGES)
-        return {"task_id": str(task_id), "next_run_at": None if next_at is None else next_at.isoformat()}
+        next_run_at = None if created.next_at is None else created.next_at.isoformat()
+        return {"task_id": str(created.task_id), "next_run_at": next_run_at}
 
     async def close(self) -> None:
         """What it works with belongs to the executor."""
@@ -91,10 +105,7 @@ async def _insert(mandate: Mandate, task_id: UUID, accepted: Accepted) -> None:
 
 async def _check_quota(ask: Ask, agent_id: UUID) -> None:
     """So that tasks which create tasks come to an end, also those that make their like and are done."""
-    await ask(SQL["hold_agent"], agent_id)
-    (active,) = await ask(SQL["count_active_tasks"], agent_id, TASKS_PER_AGENT)
-    if active["tasks"] >= TASKS_PER_AGENT:
-        raise _quota_exceeded(f"The agent has {TASKS_PER_AGENT} active tasks, and may have no more.")
+    await check_room(ask, agent_id)
     (made,) = await ask(SQL["count_tasks_of_steps"], agent_id, TASKS_OF_STEPS_PER_HOUR)
     if made["tasks"] >= TASKS_OF_STEPS_PER_HOUR:
         raise _quota_exceeded(f"Steps of the agent's runs have made {TASKS_OF_STEPS_PER_HOUR} tasks within an hour.")

@@ -1,11 +1,11 @@
 """Requests for approval in the database."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.approvals.wire import ApprovalView
@@ -60,10 +60,10 @@ async def decide(
     return None
 
 
-def _view(row: RowMapping) -> ApprovalView:
+def _view(row: Mapping[str, Any]) -> ApprovalView:
     values: dict[str, Any] = {name: row[name] for name in ApprovalView.__struct_fields__}
     return ApprovalView(**{**values, "details": _terms(row).details, "status": ApprovalStatus(row["status"])})
 
 
-def _terms(row: RowMapping) -> Terms:
+def _terms(row: Mapping[str, Any]) -> Terms:
     return msgspec.json.decode(row["details"], type=Terms)

@@ -9,12 +9,14 @@ from uuid import UUID
 from litestar import Controller, Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
-from litestar.response import ServerSentEvent
+from litestar.response import Stream
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.http.access import any_agent, produces
 from services.gateway.http.act import Act, CurrentAct
+from services.gateway.http.documentation import fails
 from services.gateway.http.replies import ActionDone, Reply, reply
+from services.gateway.http.streaming import EVENT_STREAM, stream_of, token_of
 from services.gateway.http.trail import AnyRequest
 from services.gateway.inbox.service import InboxService
 from services.gateway.inbox.stream import InboxStreams
@@ -47,14 +49,13 @@ Change: TypeAlias = Callable[[AsyncConnection], Awaitable[ActionDone]]
 
 ITEMS_DEFAULT = 10
 WINDOW_DEFAULT = 10
-EVENT_STREAM = "text/event-stream"
 
 
 class InboxController(Controller):
     path = "/inbox"
     tags = ("inbox",)
 
-    @get(opt=any_agent(), summary="Take messages from the own inbox, or wait for some")
+    @get(opt=any_agent() | fails("too_many_waiters"), summary="Take messages from the own inbox, or wait for some")
     async def take_messages(
         self,
         *,
@@ -65,6 +66,8 @@ class InboxController(Controller):
         limit: Items = ITEMS_DEFAULT,
         visibility_seconds: Visibility = INBOX_VISIBILITY_SECONDS_DEFAULT,
     ) -> InboxPage:
+        """Each is the caller's for `visibility_seconds`; unless it is acknowledged by then, it comes again. With `wait`
+        the answer comes as soon as there is something."""
         agent_id = act.caller.agent_id
         if wait == 0:
             return InboxPage(await inbox.take(agent_id, limit, visibility_seconds))
@@ -75,7 +78,7 @@ class InboxController(Controller):
 
     @get(
         "/stream",
-        opt={**any_agent(), **produces(EVENT_STREAM)},
+        opt={**any_agent(), **produces(EVENT_STREAM)} | fails("too_many_waiters"),
         media_type=EVENT_STREAM,
         summary="Take messages from the own inbox as they come, as server-sent events",
     )
@@ -87,27 +90,46 @@ class InboxController(Controller):
         streams: NamedDependency[InboxStreams],
         window: Window = WINDOW_DEFAULT,
         visibility_seconds: Visibility = INBOX_VISIBILITY_SECONDS_DEFAULT,
-    ) -> ServerSentEvent:
-        token = request.headers["authorization"].partition(" ")[2].strip()
+    ) -> Stream:
+        """Each event is a message. It stays the caller's until it is acknowledged or its visibility has passed."""
+        token = token_of(request)
         stream = streams.open(act.caller.agent_id, token, window=window, visibility_seconds=visibility_seconds)
-        return ServerSentEvent(stream.events())
+        return stream_of(stream.events())
 
-    @post("/{message_id:uuid}/ack", opt=any_agent(), status_code=200, summary="Acknowledge a message")
+    @post(
+        "/{message_id:uuid}/ack",
+        opt=any_agent() | fails("lease_lost", "payload_too_large"),
+        status_code=200,
+        summary="Acknowledge a message",
+    )
     async def ack_message(
         self, act: CurrentAct, inbox: Inbox, message_id: FromPath[UUID], data: JSONBody[AckOptions]
     ) -> Response[ActionDone]:
+        """It does not come again. `output` becomes that of the step that waits for it."""
         return await _done(act, lambda connection: inbox.ack(connection, act, message_id, data))
 
-    @post("/{message_id:uuid}/nack", opt=any_agent(), status_code=200, summary="Give a message back, or up")
+    @post(
+        "/{message_id:uuid}/nack",
+        opt=any_agent() | fails("lease_lost"),
+        status_code=200,
+        summary="Give a message back, or up",
+    )
     async def nack_message(
         self, act: CurrentAct, inbox: Inbox, message_id: FromPath[UUID], data: JSONBody[NackOptions]
     ) -> Response[ActionDone]:
+        """It comes again after `delay_seconds` or, with `dead`, never."""
         return await _done(act, lambda connection: inbox.nack(connection, act, message_id, data))
 
-    @post("/{message_id:uuid}/extend", opt=any_agent(), status_code=200, summary="Keep a message for longer")
+    @post(
+        "/{message_id:uuid}/extend",
+        opt=any_agent() | fails("lease_lost"),
+        status_code=200,
+        summary="Keep a message for longer",
+    )
     async def extend_message(
         self, act: CurrentAct, inbox: Inbox, message_id: FromPath[UUID], data: JSONBody[ExtendOptions]
     ) -> Response[ActionDone]:
+        """Counted from now."""
         return await _done(act, lambda connection: inbox.extend(connection, act, message_id, data))
 
 

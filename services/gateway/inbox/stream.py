@@ -1,13 +1,13 @@
 """An inbox as server-sent events, for as long as the token is valid."""
 
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from uuid import UUID
 
 import msgspec
-from litestar.response import ServerSentEventMessage
 
 from services.gateway.auth.service import Authenticator
+from services.gateway.http import streaming
+from services.gateway.http.streaming import Upkeep, comment, message
 from services.gateway.inbox.service import InboxService
 from services.gateway.inbox.waiters import Waiter
 from services.gateway.inbox.wire import InboxItem
@@ -16,12 +16,9 @@ from shared.vocabulary.faults import TooManyRequests, Unauthenticated, Unavailab
 EVENT = "message"
 
 
-class Pace(msgspec.Struct, frozen=True):
-    """How long a stream is silent at most, how often its token is looked at, and how often a full one looks whether
-    something was settled elsewhere."""
+class Pace(streaming.Pace, frozen=True):
+    """`full_seconds`: how often a full stream looks whether something was settled elsewhere."""
 
-    alive_seconds: float = 15.0
-    token_seconds: float = 60.0
     full_seconds: float = 1.0
 
 
@@ -40,10 +37,10 @@ class InboxStreams:
         return InboxStream(
             self._inbox,
             agent_id,
-            lambda: self._authenticator.identify(token),
+            Upkeep(lambda: self._authenticator.identify(token), self.pace),
             window=window,
             visibility_seconds=visibility_seconds,
-            pace=self.pace,
+            full_seconds=self.pace.full_seconds,
         )
 
 
@@ -54,42 +51,41 @@ class InboxStream:
         self,
         inbox: InboxService,
         agent_id: UUID,
-        check_token: Callable[[], Awaitable[object]],
+        upkeep: Upkeep,
         *,
         window: int,
         visibility_seconds: int,
-        pace: Pace,
+        full_seconds: float,
     ) -> None:
         self._inbox = inbox
         self._agent_id = agent_id
-        self._check_token = check_token
+        self._upkeep = upkeep
         self._window = window
         self._visibility_seconds = visibility_seconds
-        self._pace = pace
+        self._full_seconds = full_seconds
         self._held: dict[UUID, int] = {}
-        self._silent_since = self._checked_at = time.monotonic()
 
-    async def events(self) -> AsyncIterator[ServerSentEventMessage]:
+    async def events(self) -> AsyncIterator[bytes]:
         try:
             with self._inbox.waiters.enter(self._agent_id) as waiter:
                 async for event in self._until_over(waiter):
-                    self._silent_since = time.monotonic()
+                    self._upkeep.spoke()
                     yield event
         except (TooManyRequests, Unauthenticated):
             return
 
-    async def _until_over(self, waiter: Waiter) -> AsyncIterator[ServerSentEventMessage]:
+    async def _until_over(self, waiter: Waiter) -> AsyncIterator[bytes]:
         # Said at once, so that the client knows that it listens.
-        yield _comment("listening")
+        yield comment("listening")
         while not waiter.is_over:
             items = await self._taken(waiter)
             for item in items:
-                yield _event(item)
+                yield message(EVENT, msgspec.json.encode(item), str(item.id))
             if not items:
                 await waiter.woken(self._pause_seconds(waiter))
-            if self._is_past(self._silent_since, self._pace.alive_seconds):
-                yield _comment("alive")
-            await self._check_token_if_due()
+            if self._upkeep.is_silent:
+                yield comment("alive")
+            await self._upkeep.check_token_if_due()
 
     async def _taken(self, waiter: Waiter) -> list[InboxItem]:
         """Without the database nothing is taken: the stream lives through its absence."""
@@ -104,28 +100,5 @@ class InboxStream:
         return items
 
     def _pause_seconds(self, waiter: Waiter) -> float:
-        pace = self._pace
-        ends = [self._silent_since + pace.alive_seconds, self._checked_at + pace.token_seconds]
-        pause_seconds = max(0.0, min(ends) - time.monotonic())
-        return min(pause_seconds, pace.full_seconds) if waiter.is_full else pause_seconds
-
-    async def _check_token_if_due(self) -> None:
-        if not self._is_past(self._checked_at, self._pace.token_seconds):
-            return
-        self._checked_at = time.monotonic()
-        try:
-            await self._check_token()
-        except Unavailable:  # who cannot be asked has nothing to hand out either
-            return
-
-    @staticmethod
-    def _is_past(since: float, seconds: float) -> bool:
-        return time.monotonic() - since >= seconds
-
-
-def _event(item: InboxItem) -> ServerSentEventMessage:
-    return ServerSentEventMessage(event=EVENT, id=str(item.id), data=msgspec.json.encode(item).decode())
-
-
-def _comment(text: str) -> ServerSentEventMessage:
-    return ServerSentEventMessage(data=None, comment=text)
+        pause_seconds = self._upkeep.pause_seconds()
+        return min(pause_seconds, self._full_seconds) if waiter.is_full else pause_seconds

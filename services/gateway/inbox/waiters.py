@@ -1,37 +1,21 @@
 """Who waits for a message in this process. Nothing here is true: a wake-up says "look now"."""
 
-import asyncio
 import contextlib
 from collections import defaultdict
 from collections.abc import Iterator
 from uuid import UUID
 
+from services.gateway.http.streaming import Sleeper
 from shared.vocabulary.faults import TooManyRequests
 
 WAITERS = 10_000
 WAITERS_PER_AGENT = 100
 
 
-class Waiter:
-    """One client that waits. `is_full`: it takes nothing more until something of what it has is settled. `is_over`:
-    it is to look no more."""
+class Waiter(Sleeper):
+    """`is_full`: it takes nothing more until something of what it has is settled."""
 
-    def __init__(self) -> None:
-        self.is_full = False
-        self.is_over = False
-        self.is_woken = asyncio.Event()
-
-    def end(self) -> None:
-        self.is_over = True
-        self.is_woken.set()
-
-    async def woken(self, timeout_seconds: float) -> None:
-        """Return when woken, or when the time is over."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout_seconds):
-                await self.is_woken.wait()
-        if not self.is_over:
-            self.is_woken.clear()
+    is_full = False
 
 
 class Waiters:

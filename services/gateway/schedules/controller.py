@@ -10,6 +10,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from services.gateway.http.access import requires
 from services.gateway.http.act import CurrentAct
+from services.gateway.http.documentation import looks_only
 from services.gateway.schedules.service import ScheduleService
 from services.gateway.schedules.wire import Explanation, PreviewRequest, Previews, Upcoming
 from shared.vocabulary.limits import OCCURRENCES_SHOWN, OCCURRENCES_SHOWN_DEFAULT
@@ -28,10 +29,12 @@ class ScheduleController(Controller):
     path = "/schedules"
     tags = ("schedules",)
 
-    @post("/preview", opt=READ, status_code=200, summary="See schedules before they are saved")
+    @post("/preview", opt=READ | looks_only(), status_code=200, summary="See schedules before they are saved")
     async def preview_schedules(
         self, act: CurrentAct, schedules: Schedules, data: JSONBody[PreviewRequest]
     ) -> Previews:
+        """Each is judged by itself: its next occurrences, a description in words, warnings, or why it would be refused.
+        Nothing is saved."""
         return await schedules.preview(act.caller, data)
 
 
@@ -47,6 +50,7 @@ class OutlookController(Controller):
         task_id: FromPath[UUID],
         limit: Count = OCCURRENCES_SHOWN_DEFAULT,
     ) -> Upcoming:
+        """Those in the queue and those that will be put there, with what is skipped."""
         return await schedules.upcoming(act, task_id, limit)
 
     @get("/explain", opt=READ, summary="Explain why a task did, or did not, run around a time")
@@ -58,4 +62,5 @@ class OutlookController(Controller):
         at: FromQuery[datetime | None] = None,
         limit: EachSide = EACH_SIDE_DEFAULT,
     ) -> Explanation:
+        """Each nominal time around `at`, what became of it, and by which rule."""
         return await schedules.explain(act, task_id, at, limit)

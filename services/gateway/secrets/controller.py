@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.gateway.http.access import requires
 from services.gateway.http.act import CurrentAct
 from services.gateway.http.admission import StrictRequest
+from services.gateway.http.documentation import answers, fails
 from services.gateway.http.paging import Limit, Offset, Page, page_of
 from services.gateway.http.replies import Reply, reply
 from services.gateway.secrets.service import SecretService, value_too_large
@@ -36,13 +37,17 @@ class SecretController(Controller):
 
     @put(
         "/{name:str}",
-        opt=requires(Scope.TASKS_WRITE),
+        opt=requires(Scope.TASKS_WRITE)
+        | fails("invalid_name", "quota_exceeded", "secrets_not_configured")
+        | answers(201),
         guards=[check_size],
         summary="Set or replace a secret; its value is never shown",
     )
     async def put_secret(
         self, act: CurrentAct, secrets: Secrets, name: FromPath[str], data: JSONBody[SecretPut]
     ) -> Response[SecretView]:
+        """Steps use it as `${secrets.<name>}`. What runs already goes on with the old value."""
+
         async def change(connection: AsyncConnection) -> Reply:
             view = await secrets.put(connection, act, name, data.value)
             return reply(view, status=201 if view.version == 1 else 200)
@@ -53,16 +58,22 @@ class SecretController(Controller):
     async def list_secrets(
         self, act: CurrentAct, secrets: Secrets, limit: Limit = PAGE_DEFAULT, offset: Offset = 0
     ) -> Page[SecretView]:
+        """Those of the caller, an admin too."""
         agent_id = act.caller.agent_id
         items, total = await act.read(lambda connection: secrets.list(connection, agent_id, limit, offset))
         return page_of(items, total, limit, offset)
 
     @get("/{name:str}", opt=requires(Scope.TASKS_READ), summary="Show when a secret was set, not what it is")
     async def get_secret(self, act: CurrentAct, secrets: Secrets, name: FromPath[str]) -> SecretView:
+        """Its version rises by one with each replacement."""
         return await act.read(lambda connection: secrets.find(connection, act.caller.agent_id, name))
 
-    @delete("/{name:str}", opt=requires(Scope.TASKS_WRITE), summary="Delete a secret that no task uses")
+    @delete(
+        "/{name:str}", opt=requires(Scope.TASKS_WRITE) | fails("in_use"), summary="Delete a secret that no task uses"
+    )
     async def delete_secret(self, act: CurrentAct, secrets: Secrets, name: FromPath[str]) -> Response[None]:
+        """Refused while a task that may still run mentions it."""
+
         async def change(connection: AsyncConnection) -> Reply:
             await secrets.delete(connection, act, name)
             return Reply(204, b"", {})

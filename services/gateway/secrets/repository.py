@@ -1,8 +1,9 @@
 """Secrets in the database: names and what is sealed, never a value."""
 
+from collections.abc import Mapping
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.database import run
@@ -80,7 +81,7 @@ async def find_tasks_that_use(connection: AsyncConnection, agent_id: UUID, patte
     return [row["id"] for row in rows], rows[0]["total"] if rows else 0
 
 
-def _view(row: RowMapping) -> SecretView:
+def _view(row: Mapping[str, Any]) -> SecretView:
     return SecretView(
         name=row["name"], version=row["version"], created_at=row["created_at"], updated_at=row["updated_at"]
     )

@@ -8,8 +8,8 @@ import msgspec
 
 from services.gateway.tasks.wire import TaskUpdate
 from shared.tasks.fields import clean_title, distinct, in_utc
+from shared.tasks.wanted import TaskCreate
 from shared.timing.timetable import Timetable
-from shared.vocabulary.faults import PreconditionFailed
 
 # A change of one of these makes the schedule a new one: its occurrences get other times, or other identities.
 SCHEDULE = frozenset({*Timetable.__struct_fields__, "jitter_seconds", "max_runs"})
@@ -46,23 +46,16 @@ class Changes(msgspec.Struct, frozen=True):
         return {"changed": told}
 
 
+def as_update(wanted: TaskCreate) -> TaskUpdate:
+    """Of a declaration: what it leaves out is its default."""
+    return TaskUpdate(**{name: getattr(wanted, name) for name in TaskUpdate.__struct_fields__})
+
+
 def changes_of(task: Mapping[str, Any], wanted: TaskUpdate) -> Changes:
     """`task`: its columns as they are, their JSON decoded."""
     given = {name: _stored(name, value) for name, value in msgspec.structs.asdict(wanted).items()}
     values = {name: value for name, value in given.items() if value is not msgspec.UNSET and value != task[name]}
     return Changes(values, {name: task[name] for name in values})
-
-
-def check_version(if_match: str | None, version: int) -> None:
-    """RFC 9110, section 13.1.1: the change is made only to the version that the client has seen."""
-    if if_match is None:
-        return
-    accepted = {tag.strip().strip('"') for tag in if_match.split(",") if not tag.strip().startswith("W/")}
-    if not accepted & {"*", str(version)}:
-        message = (
-            f"The task has changed since you read it: its version is {version} now. Read it again, then change it."
-        )
-        raise PreconditionFailed(message)
 
 
 def _stored(name: str, value: object) -> object:

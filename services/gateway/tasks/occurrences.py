@@ -62,6 +62,7 @@ class OccurrenceActions:
         told = {"run_id": str(run_id), "scheduled_for": at, "reason": options.reason}
         await record(connection, act, Action.TASK_OCCURRENCE_SKIPPED, task_id, told)
         act.ring(Bell.TASK_CHANGES)
+        act.tell_run(run_id, RunStatus.SKIPPED)
         return ActionDone("The occurrence is skipped.", details)
 
 

@@ -1,39 +1,31 @@
 """Tasks, their cursors and their waiting work in the database."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, Uuid, and_, bindparam, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, Text, Uuid, and_, bindparam, func, literal, or_, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.database import asking, run, violated_constraint
+from services.gateway.http.paging import Found, PageRequest
+from services.gateway.tasks.searching import CURSOR_AT, WORK_AT, find_task_ids, matching
 from services.gateway.tasks.wire import TaskFilter, TaskView
 from shared.database.statements import load_statements
-from shared.models import Agent, DueWork, ScheduleCursor, Task
+from shared.models import Agent, Task
 from shared.tasks import creating
 from shared.tasks.creating import Accepted
 from shared.vocabulary.faults import Fault
-from shared.vocabulary.states import AgentStatus, SkipReason, Source
+from shared.vocabulary.limits import TOTAL_MAX
+from shared.vocabulary.states import AgentStatus, SkipReason, TaskStatus
 
 SQL = load_statements("services.gateway.tasks", "sql/tasks.sql")
 CANCELING = load_statements("shared.database", "sql/canceling.sql")
 
-CURSOR_AT = select(ScheduleCursor.next_at).where(ScheduleCursor.task_id == Task.id).scalar_subquery()
-WORK_AT = (
-    select(func.min(DueWork.run_at))
-    .where(
-        DueWork.task_id == Task.id,
-        DueWork.source == Source.SCHEDULE,
-        DueWork.locked_by.is_(None),
-        # What waits in the middle of its work, or is tried again, is no next run.
-        DueWork.started_at.is_(None),
-    )
-    .scalar_subquery()
-)
 COMPUTED: Mapping[str, ColumnElement[Any]] = {
     "created_by": Task.agent_id.label("created_by"),
     "next_run_at": func.least(CURSOR_AT, WORK_AT).label("next_run_at"),
@@ -45,8 +37,16 @@ OWNER = bindparam("owner", type_=Uuid())
 ONE = and_(Task.id == bindparam("task_id", type_=Uuid()), or_(OWNER.is_(None), Task.agent_id == OWNER))
 # Made once: building a statement and fitting a cached result to it takes longer than Postgres needs to answer.
 FIND = select(*VIEW).where(ONE)
+FIND_ALL = select(*VIEW).where(Task.id == func.any(bindparam("task_ids", type_=ARRAY(Uuid()))))
 COLUMNS = select(Task.__table__, func.now().label("now")).where(ONE)
 LOCK, HOLD = COLUMNS.with_for_update(key_share=True), COLUMNS.with_for_update(read=True)
+LIVING = (TaskStatus.ACTIVE.value, TaskStatus.PAUSED.value)
+LOCK_BY_KEY = (
+    select(Task.__table__, func.now().label("now"))
+    .where(Task.agent_id == OWNER, Task.dedupe_key == bindparam("dedupe_key", type_=Text()))
+    .where(Task.status.in_([literal(status, Text(), literal_execute=True) for status in LIVING]))
+    .with_for_update(key_share=True)
+)
 
 
 class Canceled(msgspec.Struct, frozen=True):
@@ -56,14 +56,32 @@ class Canceled(msgspec.Struct, frozen=True):
     asked: int
 
 
+async def count_matching(
+    connection: AsyncConnection, filters: TaskFilter, owner: UUID | None, statuses: Sequence[TaskStatus]
+) -> int:
+    """Those of these statuses, or of all; no further than lists are counted."""
+    some = _matching(filters, owner, statuses).limit(TOTAL_MAX).subquery()
+    return await connection.scalar(select(func.count()).select_from(some)) or 0
+
+
+async def list_matching(
+    connection: AsyncConnection, filters: TaskFilter, owner: UUID | None, statuses: Sequence[TaskStatus], limit: int
+) -> list[UUID]:
+    """The ids of the first, in their order."""
+    some = _matching(filters, owner, statuses).cte("matches").prefix_with("MATERIALIZED", dialect="postgresql")
+    return [*(await connection.scalars(select(some.c.id).order_by(some.c.id).limit(limit)))]
+
+
 async def insert_task(
     connection: AsyncConnection, task_id: UUID, owner_id: UUID, accepted: Accepted, traceparent: str | None
-) -> datetime:
-    """With its cursor, unless it waits for events. When it was created."""
-    try:
-        return await creating.insert_task(asking(connection), task_id, owner_id, accepted, traceparent)
-    except IntegrityError as error:
-        raise _fault_of(error) from error
+) -> datetime | None:
+    """With its cursor, unless it waits for events. When it was created; None where its dedupe_key is taken. Only what
+    has a key is asked whether it is: that takes longer."""
+    ask = asking(connection)
+    if accepted.task.dedupe_key is None:
+        return await creating.insert_task(ask, task_id, owner_id, accepted, traceparent)
+    made = await creating.insert_tasks(ask, [(task_id, owner_id, accepted)], traceparent)
+    return made.get(task_id)
 
 
 async def find_task(connection: AsyncConnection, task_id: UUID, owner: UUID | None) -> TaskView | None:
@@ -72,24 +90,33 @@ async def find_task(connection: AsyncConnection, task_id: UUID, owner: UUID | No
     return None if row is None else TaskView(**row)
 
 
+async def find_tasks(connection: AsyncConnection, task_ids: Sequence[UUID]) -> Mapping[UUID, TaskView]:
+    """Whoever owns them."""
+    rows = (await connection.execute(FIND_ALL, {"task_ids": [*task_ids]})).mappings() if task_ids else ()
+    return {row["id"]: TaskView(**row) for row in rows}
+
+
 async def list_tasks(
-    connection: AsyncConnection, filters: TaskFilter, owner: UUID | None, limit: int, offset: int
-) -> tuple[list[TaskView], int]:
-    """Newest first, and how many there are."""
-    total = await connection.scalar(_filtered(_owned(select(func.count()).select_from(Task), owner), filters))
-    query = _filtered(_owned(select(*VIEW), owner), filters).order_by(Task.id.desc()).limit(limit).offset(offset)
-    rows = (await connection.execute(query)).mappings()
-    return [TaskView(**row) for row in rows], total or 0
+    connection: AsyncConnection, filters: TaskFilter, owner: UUID | None, request: PageRequest
+) -> Found[TaskView]:
+    """`owner` None: whoever owns them."""
+    found = await find_task_ids(connection, filters, owner, request)
+    views = await find_tasks(connection, found.items)
+    return Found([views[task_id] for task_id in found.items if task_id in views], found.total, found.last)
 
 
 async def lock_task(connection: AsyncConnection, task_id: UUID, owner: UUID | None) -> dict[str, Any] | None:
     """Its columns, `cursor_at` and `runs_planned` of its cursor, and the database's `now`, once nobody else can change
     it or make work of it."""
     task = await _one(connection, LOCK, task_id, owner)
-    if task is None:
-        return None
-    rows = await run(connection, SQL["lock_cursor"], task_id)
-    return {**task, **rows[0]}
+    return None if task is None else await _with_cursor(connection, task)
+
+
+async def lock_task_with_key(connection: AsyncConnection, owner_id: UUID, dedupe_key: str) -> dict[str, Any] | None:
+    """As `lock_task`: the living task of the agent that has the key."""
+    given = {"owner": owner_id, "dedupe_key": dedupe_key}
+    row = (await connection.execute(LOCK_BY_KEY, given)).mappings().first()
+    return None if row is None else await _with_cursor(connection, row)
 
 
 async def hold_task(connection: AsyncConnection, task_id: UUID, owner: UUID | None) -> dict[str, Any] | None:
@@ -158,6 +185,11 @@ async def is_active_agent(connection: AsyncConnection, agent_id: UUID) -> bool:
     return await connection.scalar(query) is not None
 
 
+def _matching(filters: TaskFilter, owner: UUID | None, statuses: Sequence[TaskStatus]) -> Select[tuple[UUID]]:
+    query = matching(filters, owner)
+    return query.where(Task.status.in_([status.value for status in statuses])) if statuses else query
+
+
 async def _one(
     connection: AsyncConnection, query: Select[Any], task_id: UUID, owner: UUID | None
 ) -> dict[str, Any] | None:
@@ -165,23 +197,9 @@ async def _one(
     return None if row is None else {str(name): value for name, value in row.items()}
 
 
-def _owned(query: Select[Any], owner: UUID | None) -> Select[Any]:
-    return query if owner is None else query.where(Task.agent_id == owner)
-
-
-def _filtered(query: Select[Any], filters: TaskFilter) -> Select[Any]:
-    return query.where(*_conditions(filters))
-
-
-def _conditions(filters: TaskFilter) -> Iterator[ColumnElement[bool]]:
-    if filters.status is not None:
-        yield Task.status == filters.status
-    if filters.schedule_kind is not None:
-        yield Task.schedule_kind == filters.schedule_kind
-    if filters.created_by is not None:
-        yield Task.agent_id == filters.created_by
-    if filters.tag is not None:
-        yield Task.tags.contains([filters.tag])
+async def _with_cursor(connection: AsyncConnection, task: Mapping[Any, Any]) -> dict[str, Any]:
+    rows = await run(connection, SQL["lock_cursor"], task["id"])
+    return {**{str(name): value for name, value in task.items()}, **rows[0]}
 
 
 def _fault_of(error: IntegrityError) -> Fault | IntegrityError:

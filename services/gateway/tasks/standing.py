@@ -21,6 +21,10 @@ async def locked(connection: AsyncConnection, act: Act, task_id: UUID) -> dict[s
     task = await repository.lock_task(connection, task_id, act.caller.owner_filter)
     if task is None:
         raise no_such_task()
+    return decoded(task)
+
+
+def decoded(task: dict[str, Any]) -> dict[str, Any]:
     return task | {name: msgspec.json.decode(task[name]) for name in JSON_COLUMNS if task[name] is not None}
 
 
@@ -35,6 +39,14 @@ def no_such_task() -> NotFound:
 
 def not_active(status: str) -> Conflict:
     return Conflict(f"The task is {status}; this needs an active one.", error_code="task_not_active")
+
+
+class Unchanged(ActionDone, frozen=True):
+    """It was so already."""
+
+
+def done_before(message: str, task_id: UUID, status: TaskStatus, **details: object) -> ActionDone:
+    return Unchanged(message, {"task_id": task_id, "status": status, **details})
 
 
 def done(message: str, task_id: UUID, status: TaskStatus, **details: object) -> ActionDone:

@@ -1,16 +1,34 @@
 """Tasks as they are sent and answered."""
 
 from datetime import datetime
+from typing import Annotated, Any, Literal, TypeAlias
 from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from services.gateway.http.replies import ActionDone
+from services.gateway.runs.wire import RunStory
 from shared.tasks import fields
+from shared.tasks.wanted import TaskCreate
 from shared.timing.exclusions import Exclusion
 from shared.vocabulary.follow_up import FollowUp
+from shared.vocabulary.limits import SEARCH_CHARACTERS, TASKS_PER_BATCH, TASKS_PER_BULK
 from shared.vocabulary.pipeline import Payload
 from shared.vocabulary.states import BackoffStrategy, MisfirePolicy, OverlapPolicy, ScheduleKind, TaskStatus
+
+TaskSort: TypeAlias = Literal[
+    "-created_at",
+    "created_at",
+    "-updated_at",
+    "updated_at",
+    "priority",
+    "-priority",
+    "title",
+    "-title",
+    "next_run_at",
+    "-next_run_at",
+]
 
 
 class TaskUpdate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -74,13 +92,106 @@ class SkipOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: fields.Note | None = None
 
 
-class TaskFilter(msgspec.Struct, frozen=True):
-    """What None says nothing about."""
+class TaskFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """What None says nothing about. `q` is part of the title, in capitals or not. `next_run_after` inclusive,
+    `next_run_before` exclusive."""
 
-    status: TaskStatus | None
-    schedule_kind: ScheduleKind | None
-    created_by: UUID | None
-    tag: str | None
+    status: TaskStatus | None = None
+    schedule_kind: ScheduleKind | None = None
+    created_by: UUID | None = None
+    tag: str | None = None
+    priority: int | None = None
+    dedupe_key: str | None = None
+    q: str | None = None
+    next_run_after: datetime | None = None
+    next_run_before: datetime | None = None
+    ids: list[UUID] | None = None
+    created_after: datetime | None = None
+
+
+class RawBatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A batch whose tasks are yet to be read, so that the faults of all are told."""
+
+    tasks: Annotated[list[Any], msgspec.Meta(min_length=1, max_length=TASKS_PER_BATCH)]
+
+
+class TaskBatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    tasks: Annotated[list[TaskCreate], msgspec.Meta(min_length=1, max_length=TASKS_PER_BATCH)]
+
+
+class BatchedTask(msgspec.Struct, frozen=True, kw_only=True):
+    """`is_new` false: an earlier task stands for it, within its dedupe_window_seconds."""
+
+    id: UUID
+    title: str
+    dedupe_key: str | None
+    next_run_at: datetime | None
+    version: int
+    is_new: bool
+
+
+class TasksCreated(msgspec.Struct, frozen=True):
+    """`items` in the order in which they were sent. `created`: how many of them are new."""
+
+    items: list[BatchedTask]
+    created: int
+
+
+class BulkFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """As in `GET /tasks`; at least one of them. What is left out says nothing."""
+
+    status: TaskStatus | None = None
+    schedule_kind: ScheduleKind | None = None
+    created_by: UUID | None = None
+    tag: fields.Tag | None = None
+    priority: fields.Priority | None = None
+    q: Annotated[str, msgspec.Meta(min_length=1, max_length=SEARCH_CHARACTERS)] | None = None
+    ids: Annotated[list[UUID], msgspec.Meta(min_length=1, max_length=TASKS_PER_BULK)] | None = None
+
+
+class BulkOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`dry_run`: only say which tasks are meant. `note`: goes into the audit trail, and becomes the note of a pause."""
+
+    filter: BulkFilter
+    dry_run: bool = False
+    note: fields.Note | None = None
+
+
+class BulkFailure(msgspec.Struct, frozen=True):
+    id: UUID
+    error_code: str
+    message: str
+
+
+class BulkExample(msgspec.Struct, frozen=True):
+    id: UUID
+    title: str
+    status: TaskStatus
+
+
+class BulkDetails(msgspec.Struct, frozen=True, kw_only=True):
+    """`matched`: how many tasks the filter means that the action can change, counted up to 10,000. `unchanged`: those
+    that were so already. `remaining`: how many of the matched were not looked at; ask again for them. `examples`: the
+    first of them, in a dry run."""
+
+    matched: int
+    changed: int = 0
+    unchanged: int = 0
+    failed: list[BulkFailure] = []
+    remaining: int = 0
+    examples: list[BulkExample] = []
+
+
+class BulkDone(msgspec.Struct, frozen=True):
+    message: str
+    details: BulkDetails
+    success: bool = True
+
+
+class RunNowDone(ActionDone, frozen=True):
+    """`run`: as it stands when the wait is over; null where nobody waits."""
+
+    run: RunStory | None = None
 
 
 class TaskView(msgspec.Struct, frozen=True, kw_only=True):

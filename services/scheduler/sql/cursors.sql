@@ -23,11 +23,13 @@ SELECT coalesce($3, clock_timestamp()) AS now, c.task_id, c.schedule_rev, coales
 -- name: insert_due_work
 -- takes: uuid[], uuid[], uuid[], int4[], timestamptz[], timestamptz[], int2[], text[]
 -- An occurrence that exists already is the same occurrence: its id says so. One that has a run already was snoozed, skipped
--- or executed before its time came.
+-- or executed before its time came. The task may have been handed over since its cursor was locked.
 INSERT INTO due_work (id, task_id, agent_id, schedule_rev, scheduled_for, run_at, priority, concurrency_key, source)
-SELECT new.*, 'schedule'
+SELECT new.id, new.task_id, t.agent_id, new.schedule_rev, new.scheduled_for, new.run_at, new.priority,
+       new.concurrency_key, 'schedule'
   FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::int[], $5::timestamptz[], $6::timestamptz[], $7::smallint[],
-              $8::text[]) AS new (id, task_id, agent_id, schedule_rev, scheduled_for, run_at, priority, concurrency_key)
+              $8::text[]) AS new (id, task_id, planned_for, schedule_rev, scheduled_for, run_at, priority, concurrency_key)
+  JOIN task t ON t.id = new.task_id
  WHERE NOT EXISTS (SELECT FROM task_run run WHERE run.id = new.id)
 ON CONFLICT (id) DO NOTHING
 
@@ -52,9 +54,16 @@ UPDATE schedule_cursor c
 -- takes: uuid, text, float8
 -- The task is not waited for: whoever changes it at this moment may be mending it.
 WITH bad AS MATERIALIZED (
-    SELECT id FROM task WHERE id = $1 FOR UPDATE SKIP LOCKED
+    SELECT id, schedule_error FROM task WHERE id = $1 FOR UPDATE SKIP LOCKED
 ), marked AS (
     UPDATE task t SET schedule_error = $2, updated_at = now() FROM bad WHERE t.id = bad.id
+), audited AS (
+    INSERT INTO audit_log (actor_name, action, subject_type, subject_id, details)
+    SELECT 'scheduler', 'task.schedule_failed', 'task', id::text,
+           jsonb_build_object('changed', jsonb_build_object(
+               'schedule_error', jsonb_build_object('before', schedule_error, 'after', $2::text)))
+      FROM bad
+     WHERE schedule_error IS DISTINCT FROM $2
 )
 UPDATE schedule_cursor
    SET stood_at = coalesce(stood_at, next_at), next_at = now() + make_interval(secs => $3)
@@ -89,7 +98,9 @@ WITH done AS MATERIALIZED (
      WHERE t.id = done.id AND t.status = 'active'
     RETURNING t.id
 ), audited AS (
-    INSERT INTO audit_log (actor_name, action, subject_type, subject_id)
-    SELECT 'scheduler', 'task.completed', 'task', id::text FROM completed
+    INSERT INTO audit_log (actor_name, action, subject_type, subject_id, details)
+    SELECT 'scheduler', 'task.completed', 'task', id::text,
+           '{"changed": {"status": {"before": "active", "after": "completed"}}}'
+      FROM completed
 )
 SELECT id AS task_id FROM completed

@@ -22,7 +22,9 @@ SELECT coalesce($2, clock_timestamp()) AS now, t.id, t.schedule_rev, t.schedule_
 -- name: resume_tasks
 -- takes: uuid[], timestamptz[], int4[], bool[]
 -- $4: whether the schedule follows the clock; one that waits for events has no cursor.
-WITH resumed AS (
+WITH paused AS (
+    SELECT id, status_note, paused_until FROM task WHERE id = ANY ($1)
+), resumed AS (
     UPDATE task t
        SET status = 'active', status_note = NULL, paused_until = NULL, schedule_error = NULL,
            schedule_rev = t.schedule_rev + 1, version = t.version + 1, updated_at = now(), active_since = now()
@@ -37,7 +39,13 @@ WITH resumed AS (
            stood_at = NULL
 )
 INSERT INTO audit_log (actor_name, action, subject_type, subject_id, details)
-SELECT 'scheduler', 'task.resumed', 'task', id::text, '{"reason": "the pause ended"}' FROM resumed
+SELECT 'scheduler', 'task.resumed', 'task', id::text,
+       jsonb_build_object('reason', 'the pause ended', 'changed', jsonb_build_object(
+           'status', '{"before": "paused", "after": "active"}'::jsonb,
+           'status_note', jsonb_build_object('before', status_note, 'after', NULL),
+           'paused_until', jsonb_build_object('before', paused_until, 'after', NULL)))
+  FROM resumed
+  JOIN paused USING (id)
 
 -- name: list_skips_ahead
 -- takes: uuid[], uuid, timestamptz
@@ -58,4 +66,14 @@ UPDATE task_run run SET id = renamed.now_id
 -- name: leave_paused
 -- takes: uuid, text
 -- A schedule that cannot be computed stays paused, and says why.
-UPDATE task SET paused_until = NULL, schedule_error = $2, updated_at = now() WHERE id = $1
+WITH paused AS (
+    SELECT id, paused_until FROM task WHERE id = $1
+), left_alone AS (
+    UPDATE task SET paused_until = NULL, schedule_error = $2, updated_at = now() WHERE id = $1
+)
+INSERT INTO audit_log (actor_name, action, subject_type, subject_id, details)
+SELECT 'scheduler', 'task.schedule_failed', 'task', id::text,
+       jsonb_build_object('changed', jsonb_build_object(
+           'paused_until', jsonb_build_object('before', paused_until, 'after', NULL),
+           'schedule_error', jsonb_build_object('before', NULL, 'after', $2::text)))
+  FROM paused

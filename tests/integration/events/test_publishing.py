@@ -1,14 +1,16 @@
 """An event and the work that it makes."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 
 import asyncpg
 import pytest
 
 from shared.database.asking import asking
-from shared.events.event import Event
-from shared.events.publishing import publish
+from shared.events.event import Event, Published
+from shared.events.publishing import publish, publish_all
 from shared.vocabulary.faults import Invalid, PayloadTooLarge
 from shared.vocabulary.ids import occurrence_id, uuid7
 from shared.vocabulary.limits import EVENT_DEPTH
@@ -173,3 +175,55 @@ async def test_a_topic_that_is_none_and_a_payload_that_is_too_large_are_refused(
     with pytest.raises(PayloadTooLarge):
         await say(payload={"text": "x" * 64 * 1024})
     assert (await say(payload={"text": "x" * (64 * 1024 - len('{"text":""}'))})).is_new
+
+
+async def test_events_of_a_batch_share_what_is_left_of_max_runs(pool: asyncpg.Pool, listen: Listen) -> None:
+    await listen(max_runs=2)
+    await listen("order.*", event_filter="payload.n == 3")
+    published = await _say_all(pool, [{"n": n} for n in range(4)])
+    assert [each.listeners for each in published] == [1, 1, 0, 1]
+    assert await pool.fetchval("SELECT count(*) FROM due_work") == 3
+
+
+async def test_events_of_a_batch_are_a_microsecond_apart(pool: asyncpg.Pool, listen: Listen) -> None:
+    await listen()
+    published = await _say_all(pool, [{}] * 3)
+    times = [NOON + timedelta(microseconds=number) for number in range(3)]
+    assert [each.published_at for each in published] == times
+    rows = await pool.fetch(
+        "SELECT run_at FROM due_work WHERE event ->> 'id' = ANY ($1) ORDER BY run_at",
+        [str(each.event.id) for each in published],
+    )
+    assert [row["run_at"] for row in rows] == times
+
+
+async def test_a_batch_makes_no_more_runs_than_one_transaction_can(
+    pool: asyncpg.Pool, listen: Listen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.events.publishing.RUNS_PER_BATCH", 5)
+    for _ in range(3):
+        await listen()
+    with pytest.raises(Invalid) as refusal:
+        await _say_all(pool, [{}] * 2)
+    assert refusal.value.error_code == "out_of_range"
+    assert [each.listeners for each in await _say_all(pool, [{}])] == [3]
+
+
+async def test_many_topics_find_their_listeners_too(
+    pool: asyncpg.Pool, listen: Listen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.events.publishing.PATTERNS_ENUMERATED", 3)
+    expected = {await listen(pattern) for pattern in ("order.placed", "order.*", "**")}
+    await listen("order.paid")
+    assert [each.listeners for each in await _say_all(pool, [{}])] == [3]
+    assert await concerned(pool) == expected
+
+
+async def _say_all(pool: asyncpg.Pool, payloads: Sequence[Mapping[str, Any]]) -> list[Published]:
+    """Events of one topic, published together."""
+    owner_id = await pool.fetchval("SELECT agent_id FROM task LIMIT 1")
+    events = [
+        Event(id=uuid7(NOON), topic="order.placed", payload=payload, source_agent_id=owner_id) for payload in payloads
+    ]
+    async with pool.acquire() as connection, connection.transaction():
+        return await publish_all(asking(connection), events, NOON)

@@ -14,6 +14,7 @@ from shared.streams.client import open_redis
 from shared.streams.event_log import STREAM, Envelope, read_envelope
 from shared.vocabulary.ids import uuid7
 from tests.integration.events.conftest import NOON, Publish
+from tests.support.rows import make_agent
 from tests.support.waiting import wait_until
 
 LATER = NOON + timedelta(minutes=1)
@@ -154,6 +155,38 @@ async def test_a_publisher_without_redis_goes_on(pool: asyncpg.Pool, say: Publis
     assert (await announcer.run_once()).events == 0
     assert await unrelayed(pool) == 1
     await away.aclose()
+
+
+async def test_an_event_does_not_overtake_an_earlier_one_of_its_publisher(
+    pool: asyncpg.Pool, redis: Redis, say: Publish
+) -> None:
+    """Two gateways: the first has not told Redis yet when the second is asked to."""
+    first, second = Announcer(pool, redis), Announcer(pool, redis)
+    one, two = await say(now=NOON), await say(now=NOON + timedelta(seconds=1))
+    stranger = await say(now=LATER, source_agent_id=await make_agent(pool))
+    second.want(two)
+    second.want(stranger)
+    assert (await second.run_once()).events == 1
+    assert (await second.run_once()).events == 0
+    first.want(one)
+    assert (await first.run_once()).events == 1
+    assert (await second.run_once()).events == 1
+    assert [envelope.id for envelope in await log(redis)] == [each.event.id for each in (stranger, one, two)]
+    assert await unrelayed(pool) == 0
+
+
+async def test_what_one_left_behind_goes_first_when_the_scheduler_comes(
+    pool: asyncpg.Pool, redis: Redis, say: Publish
+) -> None:
+    announcer = Announcer(pool, redis)
+    many = [await say(now=NOON + timedelta(milliseconds=number)) for number in range(3)]
+    for published in many[1:]:
+        announcer.want(published)
+    assert (await announcer.run_once()).events == 0
+    assert (await Relay(pool, redis, "scheduler-1").run_once(LATER)).events == 3
+    # What the scheduler did meanwhile is not done again.
+    await announcer.stop()
+    assert [envelope.id for envelope in await log(redis)] == [published.event.id for published in many]
 
 
 async def _is_marked(pool: asyncpg.Pool) -> bool:

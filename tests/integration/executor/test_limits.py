@@ -235,6 +235,21 @@ async def test_work_of_a_disabled_agent_is_not_sent(
     assert (await reasons(pool), receiver.keys) == ({"agent_disabled": 1}, [])
 
 
+async def test_an_agent_that_is_enabled_again_goes_on(
+    pool: asyncpg.Pool, settings: ExecutorSettings, receiver: Receiver
+) -> None:
+    task_id = await make_task(pool, None, payload=receiver.call())
+    await pool.execute("UPDATE agent SET status = 'disabled'")
+    async with running(settings):
+        await make_due_work(pool, task_id, datetime.now(UTC))
+        await wait_until(lambda: is_drained(pool))
+        await pool.execute("UPDATE agent SET status = 'active'")
+        await make_due_work(pool, task_id, datetime.now(UTC))
+        await wait_until(lambda: len(receiver.keys) == 1)
+
+    assert await reasons(pool) == {"agent_disabled": 1}
+
+
 async def test_one_of_two_executors_begins_a_task_that_must_not_overlap(pool: asyncpg.Pool, claimer: Claimer) -> None:
     """The unique index is what decides, whatever the two have seen."""
     task_id = await make_task(pool, None, overlap_policy="skip")

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from shared.events.cost import comprehension_depth
-from shared.events.listening import Listener, candidate_patterns, listening
+from shared.events.listening import SECONDS_PER_AGENT, Listener, candidate_patterns, listening, patterns_by_topic
 from shared.tasks.event_schedule import check_event_filter
 from shared.timing.exclusions import Range
 from shared.timing.fault import ScheduleFault
@@ -142,3 +142,20 @@ def test_a_filter_that_can_never_be_computed_in_time_is_refused_when_it_is_writt
         check_event_filter(ScheduleKind.EVENT, nested)
     assert (refusal.value.error_code, refusal.value.wrong.field) == ("schedule_too_complex", "event_filter")
     check_event_filter(ScheduleKind.EVENT, "payload.a.all(x, payload.a.all(y, x == y))")
+
+
+def test_filters_that_took_too_long_over_the_events_before_match_nothing_more() -> None:
+    slow, other = listener(event_filter="true"), listener(event_filter="true", agent_id=uuid4())
+    spent = {OWNER: SECONDS_PER_AGENT + 0.1}
+    heard = listening(event(), NOON, [slow, other, listener()], spent)
+    assert [task.event_filter for task in heard.listeners] == ["true", None]
+    assert list(heard.problems) == [slow.id]
+    assert 0 < spent[other.agent_id] < SECONDS_PER_AGENT
+
+
+@pytest.mark.parametrize("topic", ["a.b", "a.b.c.d.e.f.g.h.i"])
+def test_the_patterns_of_a_topic_are_those_that_cover_it(topic: str) -> None:
+    patterns = ["a.b", "a.*", "a.**", "b.**", "**", "*.b.c.d.e.f.g.h.i", "a"]
+    found = patterns_by_topic([topic, "z"], patterns)
+    assert sorted(found[topic]) == sorted(pattern for pattern in patterns if matches(pattern, topic))
+    assert list(found["z"]) == ["**"]

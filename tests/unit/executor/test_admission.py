@@ -230,3 +230,36 @@ def test_a_run_whose_executor_was_lost_was_not_in_progress() -> None:
 def test_a_run_that_has_ended_since_it_overlapped_counts() -> None:
     occurrence = facts(overlap_policy=OverlapPolicy.SKIP, was_overlapped=True)
     assert standing().judge(occurrence) == Skip(SkipReason.OVERLAP)
+
+
+def of_day(runs: int) -> Standing:
+    return Standing(NOW, {}, {}, {}, {AGENT: runs})
+
+
+SPENT = Skip(SkipReason.QUOTA_EXCEEDED)
+
+
+def test_an_agent_begins_as_many_runs_as_it_may_on_a_day_and_no_more() -> None:
+    today = of_day(1)
+    verdicts = [today.judge(facts(runs_per_day=3)) for _ in range(4)]
+    assert [is_start(verdict) for verdict in verdicts] == [True, True, False, False]
+    assert verdicts[2:] == [SPENT, SPENT]
+    assert today.runs_of_day == {AGENT: 3}
+
+
+@pytest.mark.parametrize("changes", [{"is_started": True}, {"source": Source.HOOK}, {"runs_per_day": None}])
+def test_what_goes_on_or_follows_counts_for_no_day(changes: dict[str, Any]) -> None:
+    today = of_day(3)
+    assert is_start(today.judge(facts(**{"runs_per_day": 3, **changes})))
+    assert today.runs_of_day == {AGENT: 3}
+
+
+def test_what_stands_back_has_not_begun() -> None:
+    key = {"concurrency_key": "k", "runs_per_day": 9}
+    today = Standing(NOW, {}, {(AGENT, "k"): 1}, {}, {AGENT: 0})
+    assert isinstance(today.judge(facts(**key)), Hold)
+    assert today.runs_of_day == {AGENT: 0}
+
+
+def test_the_day_of_one_agent_is_not_that_of_another() -> None:
+    assert is_start(of_day(3).judge(facts(agent_id=uuid4(), runs_per_day=3)))
