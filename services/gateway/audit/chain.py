@@ -7,7 +7,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.database import run
-from shared.audit.chain import GREATEST, Bounds, Position, Seal
+from shared.audit.chain import GREATEST, LEAST, Bounds, Position, Seal
 from shared.audit.form import SealedEntry, instant_of
 from shared.database.statements import Statement, load_statements
 
@@ -37,11 +37,21 @@ class StoredSeal(msgspec.Struct, frozen=True):
         return (here.era, here.end, here.era_from_seq) == (there.era, there.start, there.era_from_seq)
 
 
+class Head(msgspec.Struct, frozen=True):
+    """The newest seal, and where what it does not cover begins."""
+
+    number: int
+    hash: bytes
+    cluster: int
+    upto_xid: int
+    upto_seq: int
+    era_from_seq: int
+
+
 class Behind(msgspec.Struct, frozen=True):
-    """What no seal covers yet. `oldest_seconds` None: there is nothing. `head_cluster` None: there is no seal."""
+    """What no seal covers yet. `oldest_seconds` None: there is nothing."""
 
     cluster: int
-    head_cluster: int | None
     unsealed: int
     oldest_seconds: float | None
     from_the_future: Sequence[int]
@@ -52,9 +62,9 @@ class Chain:
         self._read = read
         self._seals_at_once = seals_at_once
 
-    async def head(self) -> tuple[int, bytes] | None:
+    async def head(self) -> Head | None:
         rows = await self._rows(SQL["find_head"])
-        return (rows[0]["number"], rows[0]["hash"]) if rows else None
+        return Head(**rows[0]) if rows else None
 
     async def hash_of(self, number: int) -> bytes | None:
         rows = await self._rows(SQL["find_hash"], number)
@@ -66,8 +76,9 @@ class Chain:
         bounds = (first, last, self._seals_at_once, SEALED_AT_ONCE)
         return [_stored(row) for row in await self._rows(SQL["list_seals"], *bounds)]
 
-    async def behind_head(self, limit: int) -> Behind:
-        return Behind(**(await self._rows(SQL["look_behind_head"], limit))[0])
+    async def behind(self, head: Head | None, limit: int) -> Behind:
+        place = (LEAST, LEAST, LEAST) if head is None else (head.upto_xid, head.upto_seq, head.era_from_seq)
+        return Behind(**(await self._rows(SQL["look_behind"], *place, limit))[0])
 
     async def entries(self, first: StoredSeal, last: StoredSeal) -> AsyncIterator[SealedEntry]:
         """In the order in which seals cover them. What lies there does not become more meanwhile."""

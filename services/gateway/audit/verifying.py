@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from services.gateway.audit.chain import Behind, Chain, StoredSeal
+from services.gateway.audit.chain import Behind, Chain, Head, StoredSeal
 from services.gateway.audit.walk import LONGEST_TRANSACTION_SECONDS, Walk
 from services.gateway.audit.wire import ChainHead, FaultKind, Verification
 from shared.vocabulary.limits import TOTAL_MAX
@@ -33,20 +33,22 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 async def verify(chain: Chain, wanted: Wanted, seconds: float = VERIFY_SECONDS) -> Verification:
     """In the order in which it is looked at; seals that are made meanwhile come too late."""
     head = await chain.head()
-    newest = 0 if head is None else head[0]
+    newest = 0 if head is None else head.number
     before = await chain.seals(wanted.from_seal - 1, wanted.from_seal - 1) if wanted.from_seal > 1 else []
     walk = Walk(before[0].seal if before else None)
     await _look_for_known(chain, walk, wanted.known, newest)
     next_seal = await _go(chain, walk, wanted, newest, time.monotonic() + seconds)
-    behind = await chain.behind_head(TOTAL_MAX)
+    # By now there may be a newer one.
+    now_head = await chain.head()
+    behind = await chain.behind(now_head, TOTAL_MAX)
     if next_seal is None and wanted.to_seal is None:
-        _look_behind(walk, behind)
+        _look_behind(walk, now_head, behind)
     return Verification(
         is_valid=not walk.faults,
         seals=walk.seals,
         entries=walk.entries,
         unsealed=behind.unsealed,
-        head=None if head is None else ChainHead(head[0], head[1].hex()),
+        head=None if head is None else ChainHead(head.number, head.hash.hex()),
         faults=walk.faults,
         is_faults_capped=walk.is_faults_capped,
         next_seal=next_seal,
@@ -109,8 +111,8 @@ async def _look_for_known(chain: Chain, walk: Walk, known: Known | None, newest:
         walk.tell(FaultKind.CHANGED, known.seal, None, message)
 
 
-def _look_behind(walk: Walk, behind: Behind) -> None:
-    if behind.head_cluster == behind.cluster:
+def _look_behind(walk: Walk, head: Head | None, behind: Behind) -> None:
+    if head is not None and head.cluster == behind.cluster:
         for seq in behind.from_the_future:
             message = "It claims to be of a transaction that was never begun."
             walk.tell(FaultKind.INSERTED, None, seq, message)

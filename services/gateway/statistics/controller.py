@@ -10,6 +10,7 @@ from litestar.params import FromPath, QueryParameter
 
 from services.gateway.http.access import requires
 from services.gateway.http.act import CurrentAct
+from services.gateway.http.documentation import fails
 from services.gateway.statistics.period import DAYS_DEFAULT, DAYS_MAX
 from services.gateway.statistics.service import StatisticsService
 from services.gateway.statistics.wire import AskedPeriod, RunSummary, TaskStatistics
@@ -59,7 +60,7 @@ class StatisticsController(Controller):
         asked = AskedPeriod(days, start_time, end_time)
         return await act.read_list(lambda connection: statistics.of_task(connection, act.caller, task_id, asked))
 
-    @get("/stats/summary", opt=READ, summary="Sum up all runs")
+    @get("/stats/summary", opt=READ | fails("not_found"), summary="Sum up all runs")
     async def get_run_summary(
         self,
         *,

@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.database import asking, run, violated_constraint
+from services.gateway.fixed import FixedQuery
 from services.gateway.http.paging import Found, PageRequest
 from services.gateway.tasks.searching import CURSOR_AT, WORK_AT, find_task_ids, matching
 from services.gateway.tasks.wire import TaskFilter, TaskView
@@ -36,12 +37,12 @@ VIEW = [COMPUTED[name] if name in COMPUTED else getattr(Task, name) for name in 
 OWNER = bindparam("owner", type_=Uuid())
 ONE = and_(Task.id == bindparam("task_id", type_=Uuid()), or_(OWNER.is_(None), Task.agent_id == OWNER))
 # Made once: building a statement and fitting a cached result to it takes longer than Postgres needs to answer.
-FIND = select(*VIEW).where(ONE)
-FIND_ALL = select(*VIEW).where(Task.id == func.any(bindparam("task_ids", type_=ARRAY(Uuid()))))
+FIND = FixedQuery(select(*VIEW).where(ONE))
+FIND_ALL = FixedQuery(select(*VIEW).where(Task.id == func.any(bindparam("task_ids", type_=ARRAY(Uuid())))))
 COLUMNS = select(Task.__table__, func.now().label("now")).where(ONE)
-LOCK, HOLD = COLUMNS.with_for_update(key_share=True), COLUMNS.with_for_update(read=True)
+LOCK, HOLD = FixedQuery(COLUMNS.with_for_update(key_share=True)), FixedQuery(COLUMNS.with_for_update(read=True))
 LIVING = (TaskStatus.ACTIVE.value, TaskStatus.PAUSED.value)
-LOCK_BY_KEY = (
+LOCK_BY_KEY = FixedQuery(
     select(Task.__table__, func.now().label("now"))
     .where(Task.agent_id == OWNER, Task.dedupe_key == bindparam("dedupe_key", type_=Text()))
     .where(Task.status.in_([literal(status, Text(), literal_execute=True) for status in LIVING]))
@@ -86,13 +87,13 @@ async def insert_task(
 
 async def find_task(connection: AsyncConnection, task_id: UUID, owner: UUID | None) -> TaskView | None:
     """`owner` None: whoever owns it."""
-    row = (await connection.execute(FIND, {"task_id": task_id, "owner": owner})).mappings().first()
+    row = await FIND.first(connection, task_id=task_id, owner=owner)
     return None if row is None else TaskView(**row)
 
 
 async def find_tasks(connection: AsyncConnection, task_ids: Sequence[UUID]) -> Mapping[UUID, TaskView]:
     """Whoever owns them."""
-    rows = (await connection.execute(FIND_ALL, {"task_ids": [*task_ids]})).mappings() if task_ids else ()
+    rows = await FIND_ALL.rows(connection, task_ids=[*task_ids]) if task_ids else ()
     return {row["id"]: TaskView(**row) for row in rows}
 
 
@@ -108,20 +109,19 @@ async def list_tasks(
 async def lock_task(connection: AsyncConnection, task_id: UUID, owner: UUID | None) -> dict[str, Any] | None:
     """Its columns, `cursor_at` and `runs_planned` of its cursor, and the database's `now`, once nobody else can change
     it or make work of it."""
-    task = await _one(connection, LOCK, task_id, owner)
+    task = await LOCK.first(connection, task_id=task_id, owner=owner)
     return None if task is None else await _with_cursor(connection, task)
 
 
 async def lock_task_with_key(connection: AsyncConnection, owner_id: UUID, dedupe_key: str) -> dict[str, Any] | None:
     """As `lock_task`: the living task of the agent that has the key."""
-    given = {"owner": owner_id, "dedupe_key": dedupe_key}
-    row = (await connection.execute(LOCK_BY_KEY, given)).mappings().first()
+    row = await LOCK_BY_KEY.first(connection, owner=owner_id, dedupe_key=dedupe_key)
     return None if row is None else await _with_cursor(connection, row)
 
 
 async def hold_task(connection: AsyncConnection, task_id: UUID, owner: UUID | None) -> dict[str, Any] | None:
     """As `lock_task`, against changes of the task only: work may be made of it beside this."""
-    return await _one(connection, HOLD, task_id, owner)
+    return await HOLD.first(connection, task_id=task_id, owner=owner)
 
 
 async def update_task(connection: AsyncConnection, task_id: UUID, values: Mapping[str, Any]) -> None:
@@ -188,13 +188,6 @@ async def is_active_agent(connection: AsyncConnection, agent_id: UUID) -> bool:
 def _matching(filters: TaskFilter, owner: UUID | None, statuses: Sequence[TaskStatus]) -> Select[tuple[UUID]]:
     query = matching(filters, owner)
     return query.where(Task.status.in_([status.value for status in statuses])) if statuses else query
-
-
-async def _one(
-    connection: AsyncConnection, query: Select[Any], task_id: UUID, owner: UUID | None
-) -> dict[str, Any] | None:
-    row = (await connection.execute(query, {"task_id": task_id, "owner": owner})).mappings().first()
-    return None if row is None else {str(name): value for name, value in row.items()}
 
 
 async def _with_cursor(connection: AsyncConnection, task: Mapping[Any, Any]) -> dict[str, Any]:

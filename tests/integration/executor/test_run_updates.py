@@ -1,6 +1,7 @@
 """Whoever follows runs is told of them by the executor: in batches, and only while somebody listens."""
 
 from datetime import UTC, datetime
+from functools import partial
 from uuid import UUID
 
 import asyncpg
@@ -26,12 +27,12 @@ async def drain(pool: asyncpg.Pool, task_id: UUID, runs: int, done: int) -> list
     return made
 
 
-@pytest.mark.parametrize("limits", [{}, {"concurrency_key": "a", "concurrency_limit": RUNS}])
+@pytest.mark.parametrize("key", [None, "a"])
 async def test_starts_and_outcomes_are_told_while_somebody_listens(
-    pool: asyncpg.Pool, redis: Redis, settings: ExecutorSettings, limits: dict[str, object]
+    pool: asyncpg.Pool, redis: Redis, settings: ExecutorSettings, key: str | None
 ) -> None:
-    task_id = await make_task(pool, None, payload=PAYLOAD, **limits)
-    key = limits.get("concurrency_key")
+    """What a limit may make stand back is begun by another statement."""
+    task_id = await make_task(pool, None, payload=PAYLOAD, concurrency_key=key, concurrency_limit=key and RUNS)
     agent_id = await pool.fetchval("SELECT agent_id FROM task WHERE id = $1", task_id)
     async with running(settings):
         await drain(pool, task_id, 1, 1)
@@ -54,8 +55,7 @@ async def test_starts_and_outcomes_are_told_while_somebody_listens(
         made = [await make_due_work(pool, task_id, datetime.now(UTC), concurrency_key=key) for _ in range(RUNS)]
         for run_id in made:
             for status in ("running", "succeeded"):
-                change = RunChange(run_id, agent_id, status)
-                await wait_until(lambda change=change: is_heard(change))
+                await wait_until(partial(is_heard, RunChange(run_id, agent_id, status)))
         assert await redis.xlen(STREAM) < RUNS
 
 

@@ -1,6 +1,13 @@
 -- name: find_head
--- gives: number int8, hash bytea
-SELECT number, hash FROM audit_seal ORDER BY number DESC LIMIT 1
+-- gives: number int8, hash bytea, cluster int8, upto_xid int8, upto_seq int8, era_from_seq int8
+-- Behind the last seal of an era, what follows begins from the beginning.
+SELECT number, hash, cluster,
+       CASE WHEN era_upto_seq IS NULL THEN upto_xid ELSE -9223372036854775808 END AS upto_xid,
+       CASE WHEN era_upto_seq IS NULL THEN upto_seq ELSE -9223372036854775808 END AS upto_seq,
+       coalesce(era_upto_seq, era_from_seq) AS era_from_seq
+  FROM audit_seal
+ ORDER BY number DESC
+ LIMIT 1
 
 -- name: find_hash
 -- takes: int8
@@ -27,30 +34,21 @@ SELECT s.number, s.era, s.cluster, s.from_xid, s.from_seq, s.upto_xid, s.upto_se
  WHERE counted.before < $4
  ORDER BY s.number
 
--- name: look_behind_head
--- takes: int8
--- gives: cluster int8, head_cluster int8, unsealed int8, oldest_seconds float8, from_the_future int8[]
--- What no seal covers yet, counted up to $1. No transaction can have a number that was not drawn: `from_the_future` are
--- entries that claim one.
-WITH head AS (
-    SELECT era_upto_seq, cluster, upto_xid, upto_seq, era_from_seq FROM audit_seal ORDER BY number DESC LIMIT 1
-), place AS (
-    SELECT cluster AS head_cluster,
-           CASE WHEN era_upto_seq IS NULL THEN upto_xid ELSE -9223372036854775808 END AS xid,
-           CASE WHEN era_upto_seq IS NULL THEN upto_seq ELSE -9223372036854775808 END AS seq,
-           coalesce(era_upto_seq, era_from_seq) AS era_from_seq
-      FROM head
-    UNION ALL
-    SELECT NULL, -9223372036854775808, -9223372036854775808, -9223372036854775808 WHERE NOT EXISTS (SELECT FROM head)
-), waiting AS MATERIALIZED (
-    SELECT log.xid, log.seq, log.at
-      FROM place, audit_log log
-     WHERE (log.xid, log.seq) >= (place.xid, place.seq) AND log.seq >= place.era_from_seq
-     ORDER BY log.xid, log.seq
-     LIMIT $1
+-- name: look_behind
+-- takes: int8, int8, int8, int8
+-- gives: cluster int8, unsealed int8, oldest_seconds float8, from_the_future int8[]
+-- What no seal covers that ends at ($1, $2), of the era from $3 on, counted up to $4. The place comes as parameters: beside
+-- the seal itself the planner would read the whole trail. No transaction can have a number that was not drawn:
+-- `from_the_future` are entries that claim one.
+WITH waiting AS MATERIALIZED (
+    SELECT xid, seq, at
+      FROM audit_log
+     WHERE (xid, seq) >= ($1, $2) AND seq >= $3
+     ORDER BY xid, seq
+     LIMIT $4
 )
-SELECT system_identifier AS cluster, place.head_cluster, (SELECT count(*) FROM waiting) AS unsealed,
+SELECT system_identifier AS cluster, (SELECT count(*) FROM waiting) AS unsealed,
        (SELECT extract(epoch FROM now() - min(at))::float8 FROM waiting) AS oldest_seconds,
        ARRAY(SELECT seq FROM waiting
               WHERE xid >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint LIMIT 100) AS from_the_future
-  FROM pg_control_system(), place
+  FROM pg_control_system()
