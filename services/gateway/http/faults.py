@@ -82,6 +82,9 @@ def _invalid_query(request: AnyRequest, error: ValidationException) -> BadReques
     wrong = []
     for each in error.extra if isinstance(error.extra, list) else []:
         key = str(each.get("key", ""))
+        if key == "data":
+            # Beside a wrong parameter, the framework misses a body that may be left out.
+            continue
         into = parameters[key].annotation if key in parameters else object
         wrong.append(explain(str(each.get("message", "")), key, into))
     return invalid_query(wrong)

@@ -46,7 +46,7 @@ from shared.vocabulary.limits import (
     TAG_CHARACTERS,
 )
 from shared.vocabulary.scopes import Scope
-from shared.vocabulary.states import ScheduleKind, TaskStatus
+from shared.vocabulary.states import RunStatus, ScheduleKind, TaskStatus
 
 TaskKey: TypeAlias = Annotated[str, PathParameter(description="The dedupe_key, percent-encoded.")]
 TagQuery: TypeAlias = Annotated[
@@ -243,7 +243,7 @@ class TaskController(Controller):
             answer = await _done(act, lambda connection: actions.run_now(connection, act, task_id), data)
             done = msgspec.json.decode(answer.content, type=RunNowDone)
             run = await outcomes.wait(request, act, UUID(str(done.details["run_id"])), wait)
-        is_over = run is not None and run.status.is_final
+        is_over = run is not None and RunStatus(run.status).is_final
         shown = msgspec.structs.replace(done, run=run)
         return Response(shown, status_code=200 if is_over else 202, headers=answer.headers)
 

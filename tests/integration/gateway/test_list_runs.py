@@ -87,7 +87,7 @@ async def test_success_false_is_what_failed_and_what_died_in_one_order(gateway: 
     task = await owner.create_task()
     failures = [
         await made(gateway, task, NOON + timedelta(minutes=number), status)
-        for number, status in enumerate(["failed", "dead", "failed", "dead", "failed"])
+        for number, status in enumerate(["failed", "dead"] * 5)
     ]
     for status in ("succeeded", "canceled", "skipped"):
         await made(gateway, task, status=status)
@@ -98,7 +98,7 @@ async def test_success_false_is_what_failed_and_what_died_in_one_order(gateway: 
         while cursor is not None or not seen:
             asked = {"success": "false", "sort": sort, "limit": 2, **({} if cursor is None else {"cursor": cursor})}
             page = (await owner.get("/runs", **asked)).json()
-            assert page["total"] == 5
+            assert page["total"] == 10
             seen += [item["id"] for item in page["items"]]
             cursor = page["next_cursor"]
         assert seen == expected

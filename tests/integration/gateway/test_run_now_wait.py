@@ -99,7 +99,7 @@ async def test_a_wait_has_its_bounds(owner: Caller, wait: str) -> None:
     task = await owner.create_task()
     answer = await owner.post(f"/tasks/{task['id']}/run_now?wait={wait}")
     assert (answer.status_code, answer.json()["error_code"]) == (400, "invalid_query")
-    assert answer.json()["validation_errors"][0]["field"] == "wait"
+    assert answer.json()["validation_errors"][0]["field"] == "wait", answer.text
 
 
 async def test_a_task_that_cannot_run_is_refused_at_once(owner: Caller) -> None:
