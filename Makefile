@@ -18,7 +18,7 @@ demo: setup ## Schedule some tasks on the running system and watch them (PAO_DEM
 	@exec $(IN_VENV) -m deploy.local.demo
 
 test: setup-all ## Set up, then run the whole test suite (ARGS="-k name")
-	$(IN_VENV) -m pytest $(ARGS)
+	$(IN_VENV) -m pytest -n auto --dist worksteal $(ARGS)
 
 gate: lint types alembic-check ## What .ci/run checks after the tests
 

@@ -1,7 +1,7 @@
 """Lists of runs in the database: each filter finds an index that holds little more than what it lets through."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +18,7 @@ from shared.vocabulary.ids import first_uuid7_at
 from shared.vocabulary.states import FINAL_RUN_STATUSES, RunStatus, Source
 
 MILLISECOND = timedelta(milliseconds=1)
+LAST = datetime.max.replace(tzinfo=UTC)
 
 SUCCESSFUL = frozenset({RunStatus.SUCCEEDED})
 FAILED = frozenset({RunStatus.FAILED, RunStatus.DEAD})
@@ -128,7 +129,7 @@ def _of_runs(filters: RunFilter) -> Iterator[ColumnElement[bool]]:
         if _is_whole(filters.end_time):
             yield RUN.id < _first_id(filters.end_time)
         else:
-            yield RUN.id < _first_id(filters.end_time + MILLISECOND)
+            yield RUN.id < _first_id(min(filters.end_time, LAST - MILLISECOND) + MILLISECOND)
             yield RUN.scheduled_for < filters.end_time
 
 

@@ -94,13 +94,13 @@ async def test_success_false_is_what_failed_and_what_died_in_one_order(gateway: 
     for sort, expected in (("-scheduled_for", failures[::-1]), ("scheduled_for", failures)):
         assert await ids(owner, success="false", sort=sort) == expected
         assert await ids(owner, success="false", sort=sort, limit=2, offset=1) == expected[1:3]
-        seen, cursor = [], None
-        while cursor is not None or not seen:
-            asked = {"success": "false", "sort": sort, "limit": 2, **({} if cursor is None else {"cursor": cursor})}
+        seen: list[str] = []
+        asked: dict[str, str | int] = {"success": "false", "sort": sort, "limit": 2}
+        while asked.get("cursor", "") is not None:
             page = (await owner.get("/runs", **asked)).json()
             assert page["total"] == 10
             seen += [item["id"] for item in page["items"]]
-            cursor = page["next_cursor"]
+            asked["cursor"] = page["next_cursor"]
         assert seen == expected
 
 
@@ -199,12 +199,12 @@ async def test_a_log_is_read_in_pages(gateway: Bench, owner: Caller) -> None:
     run_id = await begun(gateway, owner, task)
     lines = [{"message": f"line {number}"} for number in range(5)]
     assert (await owner.post(f"/runs/{run_id}/log", {"lines": lines})).status_code == 200
-    seen, cursor = [], None
-    while cursor is not None or not seen:
-        asked = {"limit": 2} if cursor is None else {"limit": 2, "cursor": cursor}
+    seen: list[str] = []
+    asked: dict[str, str | int] = {"limit": 2}
+    while asked.get("cursor", "") is not None:
         page = (await owner.get(f"/runs/{run_id}/logs", **asked)).json()
         seen += [line["message"] for line in page["items"]]
-        cursor = page["next_cursor"]
+        asked["cursor"] = page["next_cursor"]
     assert seen == [line["message"] for line in lines]
     newest = (await owner.get(f"/runs/{run_id}/logs", sort="-seq", limit=1)).json()
     assert [line["message"] for line in newest["items"]] == ["line 4"]

@@ -130,3 +130,8 @@ async def test_a_task_that_never_ran_has_no_latest_run(owner: Caller) -> None:
     task = await owner.create_task()
     answer = await owner.get(f"/runs/task/{task['id']}/latest")
     assert (answer.status_code, answer.json()["detail"]) == (404, "This task has no run yet.")
+
+
+async def test_a_range_may_end_with_the_last_instant_that_there_is(owner: Caller) -> None:
+    answer = await owner.get("/runs", end_time="9999-12-31T23:59:59.999999Z")
+    assert (answer.status_code, answer.json()["items"]) == (200, [])
