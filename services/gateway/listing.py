@@ -65,11 +65,13 @@ async def find_ids(
     for the other. `few` and `many` tell the same rows, in parts without a common row, once to be collected and once to
     be walked. Planned anew each time: the best plan for one value is not the best for another."""
     await connection.exec_driver_sql("SET plan_cache_mode = force_custom_plan")
-    rows = (await connection.execute(_collected(few, request))).mappings().all()
-    total = rows[0][TOTAL]
-    if total > TOTAL_MAX:
-        rows = (await connection.execute(_walked(many, request))).mappings().all()
-    await connection.exec_driver_sql("RESET plan_cache_mode")
+    try:
+        rows = (await connection.execute(_collected(few, request))).mappings().all()
+        total = rows[0][TOTAL]
+        if total > TOTAL_MAX:
+            rows = (await connection.execute(_walked(many, request))).mappings().all()
+    finally:
+        await connection.exec_driver_sql("RESET plan_cache_mode")
     names = [_label(number) for number in range(len(few[0].keys))]
     found = [tuple(row[name] for name in names) for row in rows if row[names[0]] is not None]
     shown = found[: request.limit]

@@ -64,7 +64,9 @@ async def test_a_second_start_keeps_the_token(first: BootstrapSettings, file: Pa
     assert await pool.fetchval("SELECT count(*) FROM audit_log") == 1
 
 
-@pytest.mark.parametrize("content", ["", "nonsense", "\udcff", new_token().text])
+@pytest.mark.parametrize(
+    "content", ["", "nonsense", "\udcff", new_token().text], ids=["nothing", "nonsense", "not text", "unknown"]
+)
 async def test_a_token_that_this_database_does_not_know_is_replaced(
     first: BootstrapSettings, settings: GatewaySettings, file: Path, content: str
 ) -> None:

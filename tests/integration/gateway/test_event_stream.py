@@ -172,6 +172,7 @@ async def test_who_comes_back_misses_nothing_also_of_a_transaction_that_ended_la
 @pytest.mark.parametrize(
     ("text", "status", "code"),
     [("x", 400, "invalid_last_event_id"), ("1-2", 400, "invalid_last_event_id"), (str(uuid4()), 410, "history_gone")],
+    ids=["a word", "a position of another kind", "an unknown event"],
 )
 async def test_an_event_that_is_not_kept_is_gone_and_garbage_is_refused(
     owner: Caller, text: str, status: int, code: str

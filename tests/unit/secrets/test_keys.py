@@ -34,6 +34,7 @@ def test_random_bytes_are_a_key_in_either_alphabet(encode: object) -> None:
         (_text(os.urandom(8) * 4), "is not random"),
         (_text(b"please-change-me-before-going-up"), "is not random"),
     ],
+    ids=["nothing", "no base64", "no ascii", "short", "long", "zeros", "ones", "counted", "repeated", "an example"],
 )
 def test_what_is_no_key_or_an_example_is_refused_without_being_quoted(text: str, why: str) -> None:
     with pytest.raises(KeyFault) as fault:
