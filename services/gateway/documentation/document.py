@@ -54,7 +54,7 @@ TAGS: Mapping[str, str] = {
 _NUMBER: Schema = {"type": "integer", "minimum": 0}
 HEADERS: Mapping[str, tuple[str, Schema]] = {
     "X-Request-ID": ("The id of this request in the logs; the client's own, if it sent one.", {"type": "string"}),
-    "RateLimit-Limit": ("How many requests the agent may send in the window.", _NUMBER),
+    "RateLimit-Limit": ("How many requests the token's agent may send in the window.", _NUMBER),
     "RateLimit-Remaining": ("How many of them are left.", _NUMBER),
     "RateLimit-Reset": ("In how many seconds all of them are there again.", _NUMBER),
     "Retry-After": ("After how many seconds to ask again.", _NUMBER),

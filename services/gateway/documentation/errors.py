@@ -8,7 +8,6 @@ from litestar.handlers import HTTPRouteHandler
 from services.gateway.documentation.error_codes import ERROR_CODES, TITLES
 from services.gateway.documentation.following import takes_key
 from services.gateway.documentation.schemas import REFERENCE, Schema
-from services.gateway.http.access import access_of
 from services.gateway.http.problems import MEDIA_TYPE
 
 LATER = frozenset({429, 503})
@@ -21,10 +20,10 @@ class Errors:
 
     def __init__(self) -> None:
         self.responses: dict[str, Schema] = {}
-        self._names: dict[tuple[int, tuple[str, ...], bool], str] = {}
+        self._names: dict[tuple[int, tuple[str, ...]], str] = {}
 
     def reference(self, status: int, codes: Sequence[str], handler: HTTPRouteHandler) -> Schema:
-        key = (status, tuple(codes), _is_limited(handler))
+        key = (status, tuple(codes))
         if key not in self._names:
             self._names[key] = self._free_name(status)
             self.responses[self._names[key]] = _response(status, codes, self.headers(status, handler, ""))
@@ -32,7 +31,7 @@ class Errors:
 
     def headers(self, status: int, handler: HTTPRouteHandler, method: str) -> Schema:
         """What an answer of this status has beside its body."""
-        names = ["X-Request-ID", *(RATE_LIMITS if _is_limited(handler) else ())]
+        names = ["X-Request-ID", *RATE_LIMITS]
         if status in LATER or status == HTTPStatus.CONFLICT:
             names.append("Retry-After")
         if status == HTTPStatus.UNAUTHORIZED:
@@ -44,13 +43,8 @@ class Errors:
     def _free_name(self, status: int) -> str:
         """`Conflict`, then `Conflict2`."""
         name = "".join(word.capitalize() for word in TITLES[status].split())
-        count = sum(1 for (of, _, _) in self._names if of == status)
+        count = sum(1 for of, _ in self._names if of == status)
         return name if count == 0 else f"{name}{count + 1}"
-
-
-def _is_limited(handler: HTTPRouteHandler) -> bool:
-    access = access_of(handler)
-    return access is None or not access.is_public
 
 
 def _response(status: int, codes: Sequence[str], headers: Schema) -> Schema:

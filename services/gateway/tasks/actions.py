@@ -62,7 +62,7 @@ class TaskActions:
         if canceled.ended:
             # What stood back for them may go.
             act.ring(Bell.DUE_WORK)
-        details = {**_told(task, {"status": TaskStatus.CANCELED}), "runs_asked_to_stop": canceled.asked, **_noted(note)}
+        details = {**_told(task, _changed(task, values)), "runs_asked_to_stop": canceled.asked, **_noted(note)}
         await record(connection, act, Action.TASK_CANCELED, task_id, details)
         return done("The task is canceled.", task_id, TaskStatus.CANCELED, runs_asked_to_stop=canceled.asked)
 
@@ -78,9 +78,9 @@ class TaskActions:
             await check_room(ask, task["agent_id"])
         next_at = await _point_ahead(connection, task)
         values = {"status": TaskStatus.ACTIVE, "status_note": None, "paused_until": None, "schedule_error": None}
+        details = {**_told(task, _changed(task, values)), **_noted(note)}
         values |= {"schedule_rev": task["schedule_rev"] + 1, "active_since": task["now"]}
         await repository.update_task(connection, task_id, values)
-        details = {**_told(task, {"status": TaskStatus.ACTIVE}), **_noted(note)}
         await record(connection, act, Action.TASK_RESUMED, task_id, details)
         act.ring(Bell.TASK_CHANGES)
         return done("The task is active again.", task_id, TaskStatus.ACTIVE, next_run_at=next_at)

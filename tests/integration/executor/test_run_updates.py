@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from services.executor.settings import ExecutorSettings
 from shared.runtime.run_updates import RunUpdates
 from shared.streams.client import open_redis
-from shared.streams.run_updates import STREAM, RunChange, RunUpdateTail, want
+from shared.streams.run_updates import STREAM, WANTED, RunChange, RunUpdateTail, want
 from tests.integration.executor.conftest import running
 from tests.support.rows import make_due_work, make_task
 from tests.support.waiting import wait_until
@@ -32,12 +32,13 @@ async def test_starts_and_outcomes_are_told_while_somebody_listens(
     pool: asyncpg.Pool, redis: Redis, settings: ExecutorSettings, key: str | None
 ) -> None:
     """What a limit may make stand back is begun by another statement."""
-    task_id = await make_task(pool, None, payload=PAYLOAD, concurrency_key=key, concurrency_limit=key and RUNS)
+    task_id = await make_task(pool, None, payload=PAYLOAD, concurrency_key=key, concurrency_limit=RUNS)
     agent_id = await pool.fetchval("SELECT agent_id FROM task WHERE id = $1", task_id)
     async with running(settings):
         await drain(pool, task_id, 1, 1)
         assert not await redis.exists(STREAM)
-        await want(redis)
+        # As long as this test runs.
+        await redis.set(WANTED, b"1")
         tail, heard = RunUpdateTail(redis), list[RunChange]()
         assert await tail.heard(0.01) == []
 
@@ -49,7 +50,6 @@ async def test_starts_and_outcomes_are_told_while_somebody_listens(
         done = 1
         # Until the executor has noticed, which takes a second at most.
         while not await redis.exists(STREAM):
-            await want(redis)
             done += 1
             await drain(pool, task_id, 1, done)
         made = [await make_due_work(pool, task_id, datetime.now(UTC), concurrency_key=key) for _ in range(RUNS)]

@@ -72,4 +72,4 @@ async def test_a_new_agent_leaves_an_entry_without_its_token(gateway: Bench, adm
     made = (await admin.post("/agents", {"name": (name := f"agent {uuid4()}"), "scopes": ["tasks:read"]})).json()
     (entry,) = await _entries(gateway, made["id"])
     assert (entry["action"], entry["actor_id"]) == ("agent.created", admin.agent_id)
-    assert entry["details"] == {"name": name, "scopes": ["tasks:read"]}
+    assert entry["details"] == {"name": name, "scopes": ["tasks:read"], "limits": {}}

@@ -162,6 +162,8 @@ async def test_a_resumed_task_counts_its_failures_anew(gateway: Bench, owner: Ca
 
 async def test_a_task_stored_before_there_were_these_fields_is_shown_and_changed(gateway: Bench, owner: Caller) -> None:
     task = await owner.create_task()
+    # What is stored is older than the document.
+    owner.client.event_hooks = {}
     old = '{"pipeline": [{"id": "a", "uses": "http.request", "with": {"url": "https://example.com/"}}], "params": null}'
     await gateway.pool.execute("UPDATE task SET payload = $2::text::jsonb WHERE id = $1", UUID(task["id"]), old)
     assert (await owner.show_task(task["id"]))["payload"]["pipeline"][0]["id"] == "a"
