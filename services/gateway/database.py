@@ -13,7 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from shared.database.asking import Ask
-from shared.database.faults import CONNECTION_LOST, DATABASE_ERRORS, as_unavailable, is_transient
+from shared.database.faults import CONNECTION_LOST, DATABASE_ERRORS, as_unavailable, as_unknown, is_transient
 from shared.database.pool import COMMAND_TIMEOUT_SECONDS, LIMITS
 from shared.database.statements import Statement
 
@@ -86,8 +86,9 @@ class Database:
 
 
 async def run(connection: AsyncConnection, statement: Statement, *arguments: object) -> Sequence[Mapping[str, Any]]:
-    """Execute a named statement; jsonb goes in and comes out as text. On the driver itself, in the transaction of the
-    connection: the engine's own way takes three times as long (540 µs of a core for a row by its key, 180 so)."""
+    """Execute a named statement; jsonb goes in as text and comes out as `msgspec.Raw`. On the driver itself, in the
+    transaction of the connection: the engine's own way takes three times as long (540 µs of a core for a row by its
+    key, 180 so)."""
     return await fetch(connection, statement.sql, *arguments)
 
 
@@ -134,7 +135,8 @@ async def _guarded(connection: AsyncConnection, act: Callable[[AsyncConnection],
     try:
         return await act(connection)
     except BaseException as error:
-        if isinstance(error, CONNECTION_LOST) or driver.is_closed() or driver.is_in_transaction():
+        is_broken_off = isinstance(error, (*CONNECTION_LOST, asyncio.CancelledError))
+        if is_broken_off or driver.is_closed() or driver.is_in_transaction():
             # The driver gave up in the middle of an exchange; nobody else may get this connection.
             await asyncio.shield(connection.invalidate())
         raise
@@ -142,18 +144,24 @@ async def _guarded(connection: AsyncConnection, act: Callable[[AsyncConnection],
 
 async def _in_transaction(connection: AsyncConnection, change: Callable[[AsyncConnection], Awaitable[T]]) -> T:
     transaction = _driver_of(connection).transaction()
-    await transaction.start()
+    try:
+        await transaction.start()
+    except BaseException:
+        # The driver takes a transaction for begun before it asks for one: the next would be a savepoint of nothing.
+        await asyncio.shield(connection.invalidate())
+        raise
     try:
         result = await change(connection)
-    except BaseException:
-        with contextlib.suppress(*DATABASE_ERRORS):
-            await asyncio.shield(transaction.rollback())
+    except BaseException as error:
+        if not isinstance(error, asyncio.CancelledError):
+            with contextlib.suppress(*DATABASE_ERRORS):
+                await transaction.rollback()
         raise
     try:
         await transaction.commit()
     except DATABASE_ERRORS as error:
         # Whether it was committed is unknown: only the client can decide to ask again.
-        raise _as_fault(error) from error
+        raise (as_unknown() if is_transient(error) else error) from error
     return result
 
 

@@ -30,6 +30,15 @@ def is_transient(error: BaseException) -> bool:
     return isinstance(error, CONNECTION_LOST)
 
 
+def as_unknown() -> Unavailable:
+    """The answer to a client whose change was lost sight of while it was being committed."""
+    message = (
+        "The database went away while the change was being committed: look whether it was made. The same request with"
+        " the same Idempotency-Key is safe to repeat."
+    )
+    return Unavailable(message, retry_after_seconds=1)
+
+
 def as_unavailable(error: BaseException) -> Unavailable:
     """The answer to a client for an error that is nobody's fault but passes."""
     code = "unavailable"

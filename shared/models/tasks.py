@@ -19,6 +19,7 @@ class Task(Base):
         # Beside a filter that only few pass, a list is sorted; beside any other, its order is walked.
         Index("task_created_at_id_idx", "created_at", "id"),
         Index("task_updated_at_id_idx", "updated_at", "id"),
+        Index("task_agent_id_updated_at_id_idx", "agent_id", "updated_at", "id"),
         Index("task_status_created_at_id_idx", "status", "created_at", "id"),
         Index("task_priority_created_at_id_idx", "priority", "created_at", "id"),
         Index("task_schedule_kind_idx", "schedule_kind"),

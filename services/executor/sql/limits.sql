@@ -101,11 +101,12 @@ UPDATE rate_window SET starts = $3, updated_at = now() WHERE agent_id = $1 AND k
 -- name: lock_days
 -- takes: uuid[]
 -- gives: agent_id uuid, runs int4
--- What each of these agents has begun today, by the days of UTC. Locked in order, made where there is none.
+-- What each of these agents has begun today, by the days of UTC. Locked in order, made where there is none. The day never
+-- goes back: a transaction that began before midnight may come after one that began later.
 INSERT INTO agent_day AS known (agent_id, day, runs)
 SELECT agent_id, (now() AT TIME ZONE 'UTC')::date, 0 FROM unnest($1::uuid[]) AS wanted (agent_id) ORDER BY agent_id
 ON CONFLICT (agent_id) DO UPDATE
-   SET day = excluded.day, runs = CASE WHEN known.day = excluded.day THEN known.runs ELSE 0 END
+   SET day = greatest(known.day, excluded.day), runs = CASE WHEN known.day >= excluded.day THEN known.runs ELSE 0 END
 RETURNING known.agent_id, known.runs
 
 -- name: write_days

@@ -146,6 +146,8 @@ class AgentService:
         if is_active_admin(agent.scopes, agent.status) and not is_active_admin(scopes, status):
             await check_other_admin(connection, agent)
         if isinstance(wanted.limits, msgspec.Struct) and "limits" in changes.values:
+            if not caller.is_admin:
+                check_is_another(caller, agent, "changes the limits of")
             check_limits(caller, wanted.limits)
         self._check_webhook(changes.values.get("webhook_url"))
 

@@ -181,8 +181,9 @@ async def insert_manual_work(
 
 
 async def is_active_agent(connection: AsyncConnection, agent_id: UUID) -> bool:
+    """Until the transaction ends it stays so."""
     query = select(Agent.id).where(Agent.id == agent_id, Agent.status == AgentStatus.ACTIVE)
-    return await connection.scalar(query) is not None
+    return await connection.scalar(query.with_for_update(read=True)) is not None
 
 
 def _matching(filters: TaskFilter, owner: UUID | None, statuses: Sequence[TaskStatus]) -> Select[tuple[UUID]]:

@@ -6,7 +6,7 @@ from typing import TypeAlias
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, Text, Uuid, and_, func, literal, select, true, union_all
+from sqlalchemy import ColumnElement, Select, Text, Uuid, and_, func, literal, select, true
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -68,18 +68,18 @@ async def _bounded(connection: AsyncConnection, filters: TaskFilter, owner: UUID
 
 def matching(filters: TaskFilter, owner: UUID | None) -> Select[tuple[UUID]]:
     """The ids, in no order."""
-    return select(TASK.id).where(*_conditions(filters, owner, is_walked=False), *_in_range(filters, owner))
+    return select(TASK.id).where(*_conditions(filters, owner, is_walked=False), *_each_in_range(filters))
 
 
 def _parts(filters: TaskFilter, owner: UUID | None, request: PageRequest, *, is_walked: bool) -> list[Part]:
     conditions = [*_conditions(filters, owner, is_walked=is_walked)]
     name = request.sort.removeprefix(DESCENDING)
-    if name != NEXT_RUN:
-        in_range = _each_in_range(filters) if is_walked else _in_range(filters, owner)
-        return [Part(select(TASK.id).where(*conditions, *in_range), SORTS[name])]
+    if name != NEXT_RUN and (is_walked or not _has_range(filters)):
+        return [Part(select(TASK.id).where(*conditions, *_each_in_range(filters)), SORTS[name])]
     told = _next_runs(owner) if is_walked or _has_range(filters) else _next_runs_of_each()
     return [
-        Part(rows.where(*conditions, IS_ACTIVE, *_between(at, filters)), (Key(at, datetime), ID)) for rows, at in told
+        Part(rows.where(*conditions, IS_ACTIVE, *_between(at, filters)), SORTS.get(name, (Key(at, datetime), ID)))
+        for rows, at in told
     ]
 
 
@@ -147,14 +147,6 @@ def _each_in_range(filters: TaskFilter) -> Iterator[ColumnElement[bool]]:
     """Looked up for each task that is walked past."""
     if _has_range(filters):
         yield from (IS_ACTIVE, *_between(func.least(CURSOR_AT, WORK_AT), filters))
-
-
-def _in_range(filters: TaskFilter, owner: UUID | None) -> Iterator[ColumnElement[bool]]:
-    if not _has_range(filters):
-        return
-    told = [rows.where(*_between(at, filters)) for rows, at in _next_runs(owner)]
-    found = union_all(*told).subquery("in_range")
-    yield from (IS_ACTIVE, TASK.id.in_(select(found.c.id)))
 
 
 def _between(at: ColumnElement[datetime], filters: TaskFilter) -> Iterator[ColumnElement[bool]]:

@@ -15,6 +15,7 @@ depends_on = None
 LISTED_BY = (
     ("created_at", "id"),
     ("updated_at", "id"),
+    ("agent_id", "updated_at", "id"),
     ("status", "created_at", "id"),
     ("priority", "created_at", "id"),
     ("schedule_kind",),

@@ -141,10 +141,13 @@ async def test_a_range_of_next_runs_takes_its_beginning_and_not_its_end(
     waits = await owner.create_task(title="waits")
     await _at(gateway, waits, start + timedelta(days=1))
     await make_due_work(gateway.pool, UUID(waits["id"]), start + timedelta(minutes=30))
+    runs_before = await owner.create_task(title="runs before")
+    await _at(gateway, runs_before, start + timedelta(minutes=30))
+    await make_due_work(gateway.pool, UUID(runs_before["id"]), start - timedelta(minutes=30))
     found = [item["title"] for item in (await owner.client.get(f"{AN_HOUR}&sort={sort}")).json()["items"]]
     assert sorted(found) == ["first", "last", "waits"]
     assert "end" in await _titles(owner, next_run_after="2030-01-01T03:00:00+02:00")
-    assert await _titles(owner, next_run_before="2030-01-01T00:00:00Z") == ["before"]
+    assert await _titles(owner, next_run_before="2030-01-01T00:00:00Z") == ["runs before", "before"]
 
 
 @pytest.mark.parametrize(
@@ -212,7 +215,11 @@ async def test_a_cursor_holds_a_title_of_the_longest(owner: Caller) -> None:
 
 
 async def test_more_than_are_counted_are_listed_all_the_same(gateway: Bench, owner: Caller) -> None:
-    await _fill(gateway, owner, TOTAL_MAX + 5)
+    await _fill(gateway, owner, TOTAL_MAX + 50)
+    newest = await _titles(owner, limit=2)
+    assert newest == [f"filled {TOTAL_MAX + 50}", f"filled {TOTAL_MAX + 49}"]
+    assert await _titles(owner, limit=2, sort="updated_at") == newest
+    assert await _titles(owner, limit=2, sort="next_run_at") == newest
     for sort in (*SORTS, *(f"-{name}" for name in SORTS)):
         filters = {"sort": sort, "status": "active", "tag": "many", "q": "filled"}
         page = (await owner.get("/tasks", limit=2, **filters)).json()

@@ -13,7 +13,7 @@ SELECT id, name, name_key, scopes, status, webhook_url, limits, version
 INSERT INTO agent_day (agent_id, day, runs)
 SELECT $1, (now() AT TIME ZONE 'UTC')::date, count(*)
   FROM (SELECT FROM task_run run WHERE run.agent_id = $1 AND run.id >= $3 AND run.started_at IS NOT NULL LIMIT $2) AS begun
-ON CONFLICT (agent_id) DO UPDATE SET day = excluded.day, runs = excluded.runs
+ON CONFLICT (agent_id) DO UPDATE SET day = greatest(agent_day.day, excluded.day), runs = excluded.runs
 
 -- name: find_own_token
 -- takes: text
