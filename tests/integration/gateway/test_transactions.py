@@ -34,11 +34,11 @@ async def test_a_write_that_is_canceled_while_it_begins_spoils_no_later_one(
     is_beginning, never = asyncio.Event(), asyncio.Event()
     execute = asyncpg.Connection.execute
 
-    async def hang(connection: asyncpg.Connection, query: str, *arguments: object, timeout: float | None = None) -> str:
+    async def hang(connection: asyncpg.Connection, query: str, *arguments: object) -> str:
         if query.startswith("BEGIN"):
             is_beginning.set()
             await never.wait()
-        return await execute(connection, query, *arguments, timeout=timeout)
+        return await execute(connection, query, *arguments)
 
     with monkeypatch.context() as patched:
         patched.setattr(asyncpg.Connection, "execute", hang)
