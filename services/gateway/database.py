@@ -26,6 +26,8 @@ CONNECT_SECONDS = 2.0
 ATTEMPTS = 3
 # After these Postgres has rolled back, and the same transaction can succeed at once.
 ROLLED_BACK = frozenset({"40001", "40P01"})
+# The session was ended from the other side: so was its transaction.
+ENDED = frozenset({"57P01", "57P02", "57P03"})
 
 
 class Database:
@@ -79,6 +81,9 @@ class Database:
                 if not _is_worth_another_try(error):
                     raise _as_fault(error) from error
                 logger.info("transaction_repeated", attempt=attempt, error=repr(_cause(error)))
+                if _is_dead(error):
+                    # A server that went away took all of them along.
+                    await self._engine.dispose()
         try:
             return await act()
         except (SQLAlchemyError, *DATABASE_ERRORS) as error:
@@ -175,11 +180,16 @@ def _driver_of(connection: AsyncConnection) -> asyncpg.Connection:
 
 
 def _is_worth_another_try(error: BaseException) -> bool:
+    return getattr(_cause(error), "sqlstate", None) in ROLLED_BACK or _is_dead(error)
+
+
+def _is_dead(error: BaseException) -> bool:
+    """The connection had ended before its transaction did."""
     cause = _cause(error)
     if isinstance(cause, asyncpg.PostgresError):
-        return cause.sqlstate in ROLLED_BACK or isinstance(cause, asyncpg.PostgresConnectionError)
-    is_dead = isinstance(error, DBAPIError) and error.connection_invalidated
-    return is_dead or (isinstance(cause, asyncpg.InterfaceError) and is_transient(cause))
+        return cause.sqlstate in ENDED or isinstance(cause, asyncpg.PostgresConnectionError)
+    is_invalidated = isinstance(error, DBAPIError) and error.connection_invalidated
+    return is_invalidated or (isinstance(cause, asyncpg.InterfaceError) and is_transient(cause))
 
 
 def _as_fault(error: BaseException) -> BaseException:

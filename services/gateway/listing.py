@@ -112,7 +112,7 @@ def _is_descending(request: PageRequest) -> bool:
 
 
 def _counted(query: Select[Any]) -> Select[Any]:
-    some = query.with_only_columns(literal(1)).order_by(None).limit(TOTAL_MAX + 1)
+    some = query.with_only_columns(literal(1), maintain_column_froms=True).order_by(None).limit(TOTAL_MAX + 1)
     return select(func.count()).select_from(some.subquery())
 
 

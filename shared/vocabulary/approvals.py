@@ -12,7 +12,7 @@ from shared.vocabulary.states import ApprovalStatus
 class Terms(msgspec.Struct, frozen=True):
     """What the column `details` holds: what the asker gave, and whether a rejection fails the step."""
 
-    details: dict[str, Any]
+    details: dict[str, Any] = {}
     on_reject: Literal["fail", "continue"] = "fail"
 
 

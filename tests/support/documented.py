@@ -120,7 +120,7 @@ def api_document() -> ApiDocument:
 
 async def check_documented(answer: httpx.Response) -> None:
     """A hook of httpx: fails the test that got an answer which the document does not announce."""
-    path = answer.request.url.path
+    path = answer.request.url.path.rstrip("/")
     if path.startswith(NOT_DESCRIBED):
         return
     body = None
