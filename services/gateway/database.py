@@ -189,7 +189,9 @@ def _is_dead(error: BaseException) -> bool:
     if isinstance(cause, asyncpg.PostgresError):
         return cause.sqlstate in ENDED or isinstance(cause, asyncpg.PostgresConnectionError)
     is_invalidated = isinstance(error, DBAPIError) and error.connection_invalidated
-    return is_invalidated or (isinstance(cause, asyncpg.InterfaceError) and is_transient(cause))
+    # The driver's own error: what the server said last reached it between two statements.
+    is_confused = isinstance(cause, asyncpg.InternalClientError)
+    return is_invalidated or is_confused or (isinstance(cause, asyncpg.InterfaceError) and is_transient(cause))
 
 
 def _as_fault(error: BaseException) -> BaseException:

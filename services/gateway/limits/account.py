@@ -87,5 +87,6 @@ class Account:
 
     def _standing(self, now: float, wait_seconds: float) -> Standing:
         rate, debt_us = self.bucket.rate, self.debt_us(now)
-        left = remaining(debt_us, rate) + self._leased
+        # What was leased stays in the debt until time has taken it back.
+        left = min(rate.limit, remaining(debt_us, rate) + self._leased)
         return Standing(rate.limit, left, -(-debt_us // MICROSECONDS), -int(-wait_seconds // 1))

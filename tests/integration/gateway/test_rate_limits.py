@@ -137,7 +137,8 @@ async def test_who_creates_too_many_tasks_is_told_when_the_next_one_may_come(cre
     first, second, third = [await _create(creator) for _ in range(3)]
     assert [_numbers(answer) for answer in (first, second, third)] == [(2, 1), (2, 0), (2, 0)]
     assert (third.status_code, third.json()["error_code"]) == (429, "rate_limited")
-    assert third.headers["retry-after"] == "1800"
+    # What the three requests took has passed already.
+    assert 1790 <= int(third.headers["retry-after"]) <= 1800
     assert (await creator.get("/tasks")).json()["total"] == 2
 
 
