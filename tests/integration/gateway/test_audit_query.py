@@ -163,3 +163,14 @@ async def test_nobody_writes_into_the_trail(admin: Caller, method: str) -> None:
         answer = await admin.client.request(method, path)
         assert (answer.status_code, answer.json()["error_code"]) == (405, "method_not_allowed")
         assert "GET" in answer.headers["allow"]
+
+
+async def test_without_a_filter_all_entries_are_counted(gateway: Bench) -> None:
+    admin = await gateway.admin()
+    await admin.create_task()
+    await admin.create_task()
+    page = (await admin.get("/audit", limit=1)).json()
+    assert (page["total"], page["is_total_capped"]) == (
+        await gateway.pool.fetchval("SELECT count(*) FROM audit_log"),
+        False,
+    )
